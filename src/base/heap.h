@@ -2,7 +2,7 @@
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
 
-#include "base/time.h"
+#include "base/instant.h"
 
 struct heap_node {
     instant due;

@@ -6,7 +6,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
-#include "base/time.h"
+#include "base/instant.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NEVER };
 enum log_format { LOG_TEXT, LOG_JSON, LOG_PRETTY };

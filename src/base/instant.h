@@ -1,6 +1,6 @@
-/* base/time.h: points in time and spans, which the compiler does not mix up. Reading a clock is not here: see server/ and sim/. */
-#ifndef BASE_TIME_H
-#define BASE_TIME_H
+/* base/instant.h: points in time and spans, which the compiler does not mix up. Reading a clock is not here: see server/ and sim/. */
+#ifndef BASE_INSTANT_H
+#define BASE_INSTANT_H
 
 #include "base/base.h"
 
