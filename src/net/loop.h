@@ -31,9 +31,9 @@ void loop_run(struct loop *loop);
 void loop_run_once(struct loop *loop, duration wait);
 void loop_stop(struct loop *loop); /* any thread; loop_run returns after the present turn */
 
-instant loop_now(const struct loop *loop);    /* wall, of this turn */
-instant loop_steady(const struct loop *loop); /* steady, of this turn */
-void loop_refresh(struct loop *loop);         /* reads both clocks again, after long work inside a turn */
+instant loop_now(struct loop *loop);    /* wall, of this turn */
+instant loop_steady(struct loop *loop); /* steady, of this turn */
+void loop_refresh(struct loop *loop);   /* reads both clocks again, after long work inside a turn */
 
 /* Timers (net/timer.h) never fire early. A wall timer follows jumps of the clock within a second. Setting one that is
  * set moves it. The timer's memory is the caller's and must outlive it or be stopped. */
