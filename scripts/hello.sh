@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The tutorial, end to end: our server on a file, the tutorial's worker, the tutorial's workflow; first with the official
+# Python package, then with ours. Each run prints "Result: Hello, Temporal!".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/build.sh release
+official=$(scripts/venv.sh official)
+
+dir=$(mktemp -d)
+server="" worker=""
+stop() {
+  [ -z "$worker" ] || { kill -INT "$worker" 2>/dev/null || true; wait "$worker" 2>/dev/null || true; }
+  [ -z "$server" ] || { kill -INT "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+  rm -rf "$dir"
+}
+trap stop EXIT
+
+if (exec 3<>/dev/tcp/127.0.0.1/7233) 2>/dev/null; then
+  echo "perdure: something answers at localhost:7233 already; the tutorial needs that port. Stop it and try again." >&2
+  exit 1
+fi
+echo "perdure: starting the server on $dir/hello.db"
+build/perdure server start-dev --headless --db-filename "$dir/hello.db" >"$dir/server.log" 2>&1 &
+server=$!
+for _ in $(seq 100); do
+  if (exec 3<>/dev/tcp/127.0.0.1/7233) 2>/dev/null; then break; fi
+  kill -0 "$server" 2>/dev/null || { cat "$dir/server.log" >&2; exit 1; }
+  sleep 0.05
+done
+
+run() { # label, python
+  echo "perdure: running the tutorial with $1"
+  (cd examples/hello && exec "$2" -u run_worker.py) >"$dir/worker.log" 2>&1 &
+  worker=$!
+  if ! (cd examples/hello && timeout 60 "$2" run_workflow.py); then
+    echo "perdure: the workflow did not finish; server and worker said:" >&2
+    cat "$dir/server.log" "$dir/worker.log" >&2
+    exit 1
+  fi
+  kill -INT "$worker" 2>/dev/null || true
+  wait "$worker" 2>/dev/null || true
+  worker=""
+}
+run "the official Python package" "$official"
+if [ -x scripts/wheel.sh ]; then
+  ours=$(scripts/wheel.sh --venv)
+  run "Perdure's own Python package" "$ours"
+fi

@@ -1,0 +1,106 @@
+/* frontend/frontend.h: the RPCs of the API, without sockets.
+ *
+ * Whoever brings a request (server/ from a connection, sim/ from a script) embeds a struct rpc, fills its first part and
+ * calls frontend_call. The frontend answers once through `ops`, at once or later. The bringer may take the request back
+ * with frontend_cancel; then no answer is given and `ops->released` is called as soon as nothing refers to it any more
+ * (maybe within frontend_cancel, maybe after a commit that is under way).
+ *
+ * Thread: one, that of the shards and partitions behind it.   Blocks: never.   Clock: given. */
+#ifndef FRONTEND_FRONTEND_H
+#define FRONTEND_FRONTEND_H
+
+#include "base/err.h"
+#include "base/heap.h"
+#include "base/prng.h"
+#include "history/limits.h"
+#include "proto/api.h"
+
+struct frontend;
+struct rpc;
+struct shard;
+struct matching_host;
+
+struct rpc_ops {
+    /* Borrow their arguments for the call. Exactly one of them is called, and then `released`. */
+    void (*reply)(struct rpc *rpc, const struct pb_message *type, const void *message);
+    void (*fail)(struct rpc *rpc, const struct error *error);
+    /* Nobody refers to the rpc any more: free it and its arena. Always called, last. */
+    void (*released)(struct rpc *rpc);
+    /* A header of the request by its lower-case name, or empty. Valid only within frontend_call. */
+    struct str (*metadata)(struct rpc *rpc, struct str name);
+};
+
+struct rpc {
+    /* the bringer's */
+    const struct rpc_ops *ops;
+    const struct pb_method *method;
+    const void *request;        /* decoded, in `arena` */
+    struct arena *arena;        /* lives until released */
+    instant deadline;           /* INSTANT_NEVER: none */
+    uint64_t connection_id;     /* 0: none */
+    bool is_local;              /* comes from inside the server (its own workers): no rate limits */
+
+    /* the frontend's; zero before frontend_call */
+    struct frontend *frontend;
+    struct heap_node timer;     /* when it is answered for waiting too long */
+    void (*on_timer)(struct rpc *rpc);
+    void (*on_cancel)(struct rpc *rpc); /* takes it out of whatever it waits in */
+    void *state;                /* of its handler */
+    const struct namespace_info *ns;
+    uint32_t references;        /* calls under way in the shard; released at 0 */
+    bool is_answered, is_cancelled;
+};
+
+struct frontend_settings {
+    struct limits limits;            /* of every namespace; see limits_set */
+    struct str cluster_name;         /* "active" */
+    struct str cluster_id;           /* UUID; made on first start and stored */
+    struct str store_name;           /* "sqlite", "memory" */
+    uint32_t shard_count;
+    duration retention_min;          /* of namespaces: 1 h */
+    bool is_http_enabled;
+};
+
+/* What the frontend stands on; the pointers outlive it. */
+struct frontend_env {
+    struct shard *shard;
+    struct matching_host *matching;
+    const struct frontend_settings *settings;
+    uint64_t seed;
+};
+
+MUST_USE err frontend_create(const struct frontend_env *env, struct frontend **frontend);
+void frontend_destroy(struct frontend *f); /* every rpc must have been answered or cancelled */
+
+/* Loads namespaces and search attributes from the store, makes what must exist (namespace "default" and those named) and
+ * calls done. Until then every RPC but health answers UNAVAILABLE. */
+struct frontend_start {
+    const struct str *namespaces;       /* beside "default"; made when missing */
+    size_t namespace_count;
+    duration retention;                 /* of those made here; 0: 24 h */
+    const struct str *search_attributes; /* "Name=Type", added to every namespace made here */
+    size_t search_attribute_count;
+    void (*done)(void *arg, err result, const struct error *error);
+    void *arg;
+};
+void frontend_start(struct frontend *f, instant now, const struct frontend_start *start);
+
+void frontend_call(struct frontend *f, struct rpc *rpc, instant now);
+/* The caller has gone away or its deadline has passed. No effect on one that is answered. */
+void frontend_cancel(struct frontend *f, struct rpc *rpc, instant now);
+/* All rpcs of it have been cancelled before: drops its sticky queues. */
+void frontend_connection_closed(struct frontend *f, uint64_t connection_id, instant now);
+/* No new work: polls are answered empty, new RPCs but health answer UNAVAILABLE, health says NOT_SERVING. */
+void frontend_drain(struct frontend *f, instant now);
+bool frontend_is_serving(const struct frontend *f);
+
+instant frontend_next_due(const struct frontend *f);
+void frontend_tick(struct frontend *f, instant now);
+
+/* By key, for the shard's environment; NULL when there is none. */
+const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key);
+
+struct frontend_stats { uint64_t call_total, error_total, polls_parked; };
+void frontend_stats(const struct frontend *f, struct frontend_stats *stats);
+
+#endif
