@@ -9,7 +9,7 @@ version=$(sed -n 's/^temporalio==\([0-9.]*\).*/\1/p' "$pin")
 if [ -n "${XDG_CACHE_HOME:-}" ]; then cache=$XDG_CACHE_HOME/perdure/api; else cache=$here/../.cache/api; fi
 out=$cache/$version
 
-if [ ! -f "$out/complete" ]; then
+if [ ! -f "$out/complete" ] || [ ! -d "$out/api_cloud_upstream" ]; then
     mkdir -p "$cache"
     work=$(mktemp -d "$cache/fetch.XXXXXX")
     trap 'rm -rf "$work"' EXIT
@@ -30,7 +30,7 @@ END
         --no-build-isolation --require-hashes --dest "$work" -r "$pin" >&2
     tar -xzf "$work/temporalio-$version.tar.gz" -C "$work"
     protos=$(find "$work" -type d -path '*/protos/protos' | head -n 1)
-    for part in api_upstream testsrv_upstream google grpc; do
+    for part in api_upstream api_cloud_upstream testsrv_upstream google grpc protoc-gen-openapiv2; do
         (cd "$protos" && find "$part" -name '*.proto') | while read -r file; do
             mkdir -p "$work/out/$(dirname "$file")"
             cp "$protos/$file" "$work/out/$file"
