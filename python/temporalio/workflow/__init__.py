@@ -1,0 +1,180 @@
+"""What workflow code uses: decorators, activities, child workflows, timers, handlers.
+
+A workflow is a class decorated with :func:`defn` whose ``async def`` method decorated with :func:`run` is its body. It
+runs on an event loop of its own that history can repeat, so it uses this module for everything that touches the world.
+"""
+
+from __future__ import annotations
+
+from temporalio._lazy import lazy_attributes as _lazy_attributes
+from temporalio.types import (
+    AnyType,
+    CallableAsyncNoParam,
+    CallableAsyncSingleParam,
+    CallableAsyncType,
+    CallableSyncNoParam,
+    CallableSyncOrAsyncReturnNoneType,
+    CallableSyncOrAsyncType,
+    CallableSyncSingleParam,
+    CallableType,
+    ClassType,
+    MethodAsyncNoParam,
+    MethodAsyncSingleParam,
+    MethodSyncNoParam,
+    MethodSyncOrAsyncNoParam,
+    MethodSyncOrAsyncSingleParam,
+    MethodSyncSingleParam,
+    MultiParamSpec,
+    ParamType,
+    ProtocolReturnType,
+    ReturnType,
+    SelfType,
+)
+
+from ._activities import (
+    ActivityCancellationType,
+    ActivityConfig,
+    ActivityHandle,
+    LocalActivityConfig,
+    VersioningIntent,
+    _AsyncioTask,
+    execute_activity,
+    execute_activity_class,
+    execute_activity_method,
+    start_activity,
+    start_activity_class,
+    start_activity_method,
+)
+from ._asyncio import _FT, _release_waiter, _wait, as_completed, wait
+from ._children import (
+    ChildWorkflowCancellationType,
+    ChildWorkflowConfig,
+    ChildWorkflowHandle,
+    ContinueAsNewVersioningBehavior,
+    ExternalWorkflowHandle,
+    ParentClosePolicy,
+    continue_as_new,
+    execute_child_workflow,
+    get_external_workflow_handle,
+    get_external_workflow_handle_for,
+    start_child_workflow,
+)
+from ._context import (
+    EventGroup,
+    Info,
+    ParentInfo,
+    RootInfo,
+    UpdateInfo,
+    _current_update_info,
+    _Runtime,
+    _set_current_update_info,
+    all_handlers_finished,
+    cancellation_reason,
+    create_event_group,
+    current_update_info,
+    deprecate_patch,
+    extern_functions,
+    get_current_details,
+    get_dynamic_query_handler,
+    get_dynamic_signal_handler,
+    get_dynamic_update_handler,
+    get_last_completion_result,
+    get_last_failure,
+    get_query_handler,
+    get_signal_handler,
+    get_update_handler,
+    has_last_completion_result,
+    in_workflow,
+    info,
+    instance,
+    is_failure_exception,
+    memo,
+    memo_value,
+    metric_meter,
+    new_random,
+    now,
+    patched,
+    payload_converter,
+    random,
+    random_seed,
+    register_random_seed_callback,
+    set_current_details,
+    set_dynamic_query_handler,
+    set_dynamic_signal_handler,
+    set_dynamic_update_handler,
+    set_query_handler,
+    set_signal_handler,
+    set_update_handler,
+    sleep,
+    time,
+    time_ns,
+    upsert_memo,
+    upsert_search_attributes,
+    uuid4,
+    uuid7,
+    wait_condition,
+)
+from ._definition import (
+    DynamicWorkflowConfig,
+    HandlerUnfinishedPolicy,
+    UpdateMethodMultiParam,
+    _assert_dynamic_handler_args,
+    _bind_method,
+    _Definition,
+    _is_unbound_method_on_cls,
+    _parameters_identical_up_to_naming,
+    _QueryDefinition,
+    _SignalDefinition,
+    _update_validator,
+    _UpdateDefinition,
+    defn,
+    dynamic_config,
+    init,
+    query,
+    run,
+    signal,
+    update,
+)
+from ._errors import (
+    ContinueAsNewError,
+    NondeterminismError,
+    ReadOnlyContextError,
+    UnfinishedSignalHandlersWarning,
+    UnfinishedUpdateHandlersWarning,
+    _NotInWorkflowEventLoopError,
+)
+from ._local_activities import (
+    execute_local_activity,
+    execute_local_activity_class,
+    execute_local_activity_method,
+    start_local_activity,
+    start_local_activity_class,
+    start_local_activity_method,
+)
+from ._nexus import (
+    NexusClient,
+    NexusOperationCancellationType,
+    NexusOperationHandle,
+    _NexusClient,
+    create_nexus_client,
+)
+from ._sandbox import (
+    LoggerAdapter,
+    SandboxImportNotificationPolicy,
+    _build_log_context,
+    _imports_passed_through,
+    _in_sandbox,
+    _sandbox_import_notification_policy_override,
+    _sandbox_unrestricted,
+    logger,
+    unsafe,
+)
+
+__getattr__ = _lazy_attributes(
+    __name__,
+    {
+        "signal_with_start_workflow": (
+            "temporalio.nexus.system.workflow_service.operations.signal_with_start_workflow:signal_with_start_workflow"
+        ),
+    },
+)
