@@ -59,7 +59,8 @@ struct queued_task {
     bool is_gone;             /* finished while persisting: deleted when that is answered */
     bool is_from_backlog;     /* read back from the store */
     struct list link;         /* its fairness group, the transient list, or the delivered list */
-    struct list unsaved_link; /* tasks with no row yet, oldest first */
+    struct list unsaved_link; /* tasks with no row yet, in the order of persist_at */
+    instant persist_at;
     struct heap_node expiry;
     struct fairness_group *group;
 };
@@ -76,7 +77,7 @@ struct task_poller {
     instant since;
 };
 
-enum task_effect_kind {
+enum queue_effect_kind {
     EFFECT_DELIVER,       /* task and poller leave together; answer with finish or give_back */
     EFFECT_EMPTY,         /* poller: nothing came in time */
     EFFECT_PERSIST,       /* write this task's row; answer with persisted or persist_failed */
@@ -86,7 +87,7 @@ enum task_effect_kind {
     EFFECT_MOVE,          /* sticky queue without its worker: offer task to its normal queue; gone after this effect */
 };
 struct task_queue_effect {
-    enum task_effect_kind kind;
+    enum queue_effect_kind kind;
     struct queued_task *task;   /* EXPIRED, MOVE: valid until the effects are cleared */
     struct task_poller *poller;
     int level;                  /* priority whose backlog is meant */
