@@ -8,7 +8,12 @@
  *
  * A commit is atomic. It is reported only when it is durable (synced), and fails as a whole. After a failed commit the
  * store fails every later commit of that shard that was submitted before the failure was reported (they build on it);
- * store_recover() then takes the shard out of that state.
+ * store_recover() then takes the shard out of that state (so does acquiring its lease). A commit under a stale lease fails alone.
+ *
+ * Errors of a commit: ERR_STORE_FULL (no room: nothing was changed, reads go on, a later commit may succeed), ERR_STORE (the disk or the
+ * engine failed; after a crash it may show that the commit is there after all), ERR_STALE_LEASE, ERR_INVALID (an operation outside the
+ * bounds below, or a history batch that is stored already: a bug of the caller, nothing was changed).
+ * Errors of a read: ERR_NOT_FOUND, ERR_STORE, ERR_CORRUPT, ERR_INVALID (a bad page token).
  *
  * Memory: strings and bytes inside a request are borrowed until its mail is opened; results live in the request's arena.
  * Thread: submit from any thread; the mail is opened on the mailbox owner's. */
@@ -18,26 +23,32 @@
 #include "base/err.h"
 #include "base/instant.h"
 #include "base/mailbox.h"
-#include "proto/api.h"
+#include "proto/perdure/visibility.h"
 
-/* A run's number: handed out in rising order by its shard, so that inserts touch the right edge of the trees.
- * 0 = none. The newest run of a workflow id is its current one. */
+/* A run's number: handed out in rising order by its shard, so that inserts touch the right edge of the trees, and unique among
+ * all shards. 0 = none. The newest run of a workflow id is its current one. */
 typedef int64_t run_key;
+
+/* Bounds of what is stored. Run key and event id share one 63-bit key of the history table. */
+#define STORE_RUN_MAX ((INT64_C(1) << 39) - 1)
+#define STORE_EVENT_ID_MAX ((INT64_C(1) << 24) - 1)
+#define STORE_BYTES_MAX ((size_t)64 << 20) /* of one value */
+#define STORE_PAGE_DEFAULT 1000            /* rows, where a read gives no limit */
 
 enum store_op_kind {
     STORE_RUN_PUT,       /* the core of a run's mutable state; also creates the run */
     STORE_RUN_DELETE,    /* a closed run with its items, wake, visibility and the history nobody else refers to */
     STORE_ITEM_PUT,      /* one pending activity, timer, child, signal, update, request id …, keyed (run, kind, id) */
     STORE_ITEM_DELETE,
-    STORE_HISTORY_APPEND, /* a batch of events: bytes of a History message; rows laid end to end are again one */
+    STORE_HISTORY_APPEND, /* a batch of events: bytes of a History message; rows laid end to end are again one. `run` is the branch */
     STORE_BRANCH_REF,    /* run `run` also refers to the history of `branch` (reset) and keeps it alive */
-    STORE_WAKE_PUT,      /* run is to be looked at no later than `due` (one row a run; replaces the previous) */
+    STORE_WAKE_PUT,      /* run (which exists, or is put in the same commit) is to be looked at no later than `due`; replaces the previous */
     STORE_WAKE_DELETE,
     STORE_TASK_PUT,      /* backlog of a task-queue partition, keyed (queue, order) */
     STORE_TASK_DELETE,
     STORE_MESSAGE_PUT,   /* what one entity owes another, keyed (shard, order) */
     STORE_MESSAGE_DELETE,
-    STORE_VISIBILITY_PUT,
+    STORE_VISIBILITY_PUT, /* keyed by the run key in the row; a row with a lower version than the stored one changes nothing */
     STORE_VISIBILITY_DELETE,
     STORE_KV_PUT,        /* everything small: namespaces, search attributes, schedules, queue names, settings */
     STORE_KV_DELETE,
@@ -69,16 +80,18 @@ struct store_commit {
     uint64_t lease_epoch;        /* a stale one is refused with ERR_STALE_LEASE */
     const struct store_op *ops;
     size_t op_count;
-    err result;                  /* ERR_NONE, ERR_STORE_FULL, ERR_STORE, ERR_STALE_LEASE */
+    err result;
     struct list link;            /* the store's, while it has the commit */
+    uint64_t sequence;           /* the store's */
 };
 
 enum store_read_kind {
-    STORE_READ_CURRENT, /* in: namespace_key, key = workflow id. out: row of the newest run */
+    STORE_READ_CURRENT, /* in: namespace_key, key = workflow id. out: row and items of the newest run */
     STORE_READ_RUN,     /* in: namespace_key, key = workflow id, run_id. out: row, items */
     STORE_READ_RUN_KEY, /* in: run. out: row, items */
     STORE_READ_RUNS_OF, /* in: namespace_key, key = workflow id, order (run keys below it; 0 = all), limit; newest first, no items */
-    STORE_READ_HISTORY, /* in: run = branch, from, to (exclusive), limit = bytes (at least one row is given), is_reverse */
+    STORE_READ_HISTORY, /* in: run = branch, from, to (exclusive), limit = bytes (at least one row is given; 0 = STORE_BYTES_MAX),
+                           is_reverse. out: the batches that hold any of these events, whole */
     STORE_READ_WAKE,    /* in: shard, from = after due, order = after run, to = due not beyond, limit. By (due, run) */
     STORE_READ_TASKS,   /* in: queue in `run`, order = after, limit */
     STORE_READ_MESSAGES,/* in: shard, order = after, limit */
@@ -86,7 +99,7 @@ enum store_read_kind {
     STORE_READ_KV_RANGE,/* in: space, key = prefix, after = key to begin behind, limit */
     STORE_LIST,         /* in: namespace_key, query (visibility/query.h), page token; out: visibility rows */
     STORE_COUNT,        /* in: namespace_key, query with or without GROUP BY; out: groups */
-    STORE_READ_MAX,     /* out: largest run key, task order and message order of the shard in use */
+    STORE_READ_MAX,     /* out: largest run key, task order and message order that the shard ever committed, deleted ones included */
 };
 
 struct store_row {
@@ -127,6 +140,7 @@ struct store_read {
     size_t group_count;
     int64_t max_run, max_task, max_message; /* READ_MAX */
     struct list link;            /* the store's */
+    uint64_t sequence;           /* the store's */
 };
 
 struct store_group {
@@ -152,6 +166,9 @@ struct store { const struct store_ops *ops; };
 static inline void store_commit(struct store *s, struct store_commit *c) { s->ops->commit(s, c); }
 static inline void store_read(struct store *s, struct store_read *r) { s->ops->read(s, r); }
 static inline void store_close(struct store *s) { s->ops->close(s); }
+
+/* A commit's operations within the bounds above; what every store asks before it takes a commit. */
+MUST_USE err store_commit_check(const struct store_commit *commit);
 
 /* In memory: ends with the process. Completes requests inside submit, by mail. */
 MUST_USE err store_memory_open(struct store **store);
