@@ -1,5 +1,6 @@
 #include "base/base.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,3 +39,27 @@ void *xrealloc(void *ptr, size_t size)
     ensure(p != NULL);
     return p;
 }
+
+#ifdef PERDURE_REACH
+/* Rare places that were visited, and how often; printed at exit when the environment says REACH=1. */
+enum { REACH_MAX = 1024 };
+static struct { const char *what; size_t count; } reached[REACH_MAX];
+static size_t reached_count;
+static pthread_mutex_t reach_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void reach_print(void)
+{
+    for (size_t i = 0; i < reached_count; i++) fprintf(stderr, "reached %zu times: %s\n", reached[i].count, reached[i].what);
+}
+
+void reach_note(const char *what)
+{
+    pthread_mutex_lock(&reach_mutex);
+    size_t i = 0;
+    while (i < reached_count && reached[i].what != what) i++;
+    if (i == 0 && reached_count == 0 && getenv("REACH") != NULL) atexit(reach_print);
+    if (i == reached_count && reached_count < REACH_MAX) reached[reached_count++].what = what;
+    if (i < REACH_MAX) reached[i].count++;
+    pthread_mutex_unlock(&reach_mutex);
+}
+#endif
