@@ -22,7 +22,8 @@ static const uint8_t size_of_kind[] = {
     [PB_MESSAGE] = sizeof(void *),
 };
 
-/* A varint at p; the byte behind it, or NULL when it is cut off or longer than ten bytes. */
+/* A varint at p; the byte behind it, or NULL when it is cut off or longer than ten bytes. Bits past the 64th are dropped,
+ * as the official runtimes do. */
 static inline const uint8_t *wire_read_varint(const uint8_t *p, const uint8_t *end, uint64_t *out)
 {
     if (p < end && *p < 0x80) {
@@ -34,7 +35,6 @@ static inline const uint8_t *wire_read_varint(const uint8_t *p, const uint8_t *e
         uint8_t byte = *p++;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
-            if (shift == 63 && byte > 1) return NULL;
             *out = value;
             return p;
         }
