@@ -19,11 +19,15 @@ struct frontend;
 struct rpc;
 struct shard;
 struct matching_host;
+struct store;
+struct mailbox;
 
 struct rpc_ops {
     /* Borrow their arguments for the call. Exactly one of them is called, and then `released`. */
     void (*reply)(struct rpc *rpc, const struct pb_message *type, const void *message);
     void (*fail)(struct rpc *rpc, const struct error *error);
+    /* One message of a streamed answer (health watches); may be NULL. */
+    void (*send)(struct rpc *rpc, const struct pb_message *type, const void *message);
     /* Nobody refers to the rpc any more: free it and its arena. Always called, last. */
     void (*released)(struct rpc *rpc);
     /* A header of the request by its lower-case name, or empty. Valid only within frontend_call. */
@@ -63,8 +67,13 @@ struct frontend_settings {
 
 /* What the frontend stands on; the pointers outlive it. */
 struct frontend_env {
+    void *arg;
+    instant (*now)(void *arg);
+    void (*rearm)(void *arg);        /* frontend_next_due may have become earlier; may be NULL */
     struct shard *shard;
     struct matching_host *matching;
+    struct store *store;             /* for lists and small things; executions go through the shard */
+    struct mailbox *mailbox;         /* of the owner's thread: the store's answers */
     const struct frontend_settings *settings;
     uint64_t seed;
 };
@@ -83,19 +92,19 @@ struct frontend_start {
     void (*done)(void *arg, err result, const struct error *error);
     void *arg;
 };
-void frontend_start(struct frontend *f, instant now, const struct frontend_start *start);
+void frontend_start(struct frontend *f, const struct frontend_start *start);
 
-void frontend_call(struct frontend *f, struct rpc *rpc, instant now);
+void frontend_call(struct frontend *f, struct rpc *rpc);
 /* The caller has gone away or its deadline has passed. No effect on one that is answered. */
-void frontend_cancel(struct frontend *f, struct rpc *rpc, instant now);
+void frontend_cancel(struct frontend *f, struct rpc *rpc);
 /* All rpcs of it have been cancelled before: drops its sticky queues. */
-void frontend_connection_closed(struct frontend *f, uint64_t connection_id, instant now);
+void frontend_connection_closed(struct frontend *f, uint64_t connection_id);
 /* No new work: polls are answered empty, new RPCs but health answer UNAVAILABLE, health says NOT_SERVING. */
-void frontend_drain(struct frontend *f, instant now);
+void frontend_drain(struct frontend *f);
 bool frontend_is_serving(const struct frontend *f);
 
 instant frontend_next_due(const struct frontend *f);
-void frontend_tick(struct frontend *f, instant now);
+void frontend_tick(struct frontend *f);
 
 /* By key, for the shard's environment; NULL when there is none. */
 const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key);

@@ -1,0 +1,513 @@
+/* Namespaces: a registry in memory, each one stored as a row that is written before it is told of. */
+#include "base/log.h"
+#include "frontend/internal.h"
+#include "proto/perdure/namespace.h"
+#include "store/store.h"
+#include "visibility/attribute.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000 };
+
+struct namespace {
+    struct namespace_info info; /* what the engine sees; its strings are in `stored` */
+    struct arena arena;         /* of `stored`; replaced as a whole on change */
+    pb_store_Namespace *stored;
+    struct attribute_registry attributes; /* the custom ones */
+};
+
+struct namespaces {
+    struct frontend *f;
+    struct map by_name, by_id;
+    struct map_u64 by_key;
+    struct arena arena;
+    pb_store_Cluster cluster;
+    struct namespaces_read *read; /* while starting */
+    struct list retired;          /* forms that were replaced: steps under way may borrow their strings */
+};
+struct retired { struct list link; struct arena arena; };
+
+static struct str key_of(struct arena *arena, int64_t key) { return arena_printf(arena, "%016" PRIx64, (uint64_t)key); }
+
+struct namespaces *namespaces_create(struct frontend *f)
+{
+    struct namespaces *n = xcalloc(1, sizeof *n);
+    n->f = f;
+    arena_init(&n->arena, 0, 0);
+    list_init(&n->retired);
+    n->cluster = (pb_store_Cluster){.next_namespace_key = 1};
+    return n;
+}
+
+void namespaces_destroy(struct namespaces *n)
+{
+    struct namespace *ns;
+    for (size_t at = 0; (ns = map_u64_next(&n->by_key, &at, NULL)) != NULL;) {
+        attribute_registry_fini(&ns->attributes);
+        arena_fini(&ns->arena);
+        free(ns);
+    }
+    struct list *link;
+    while ((link = list_pop(&n->retired)) != NULL) {
+        struct retired *r = container_of(link, struct retired, link);
+        arena_fini(&r->arena);
+        free(r);
+    }
+    map_fini(&n->by_name);
+    map_fini(&n->by_id);
+    map_u64_fini(&n->by_key);
+    arena_fini(&n->arena);
+    free(n);
+}
+
+static const struct namespace_info *info_of(const struct namespace *ns) { return ns != NULL ? &ns->info : NULL; }
+const struct namespace_info *namespace_by_name(struct frontend *f, struct str name) { return info_of(map_get(&f->namespaces->by_name, name)); }
+const struct namespace_info *namespace_by_id(struct frontend *f, struct str id) { return info_of(map_get(&f->namespaces->by_id, id)); }
+const struct namespace_info *namespace_by_key(struct frontend *f, int64_t key) { return info_of(map_u64_get(&f->namespaces->by_key, (uint64_t)key)); }
+const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key) { return namespace_by_key(f, key); }
+
+static struct namespace *namespace_of(const struct namespace_info *info)
+{
+    return (struct namespace *)(void *)((char *)(uintptr_t)info - offsetof(struct namespace, info));
+}
+int32_t namespace_state(struct frontend *f UNUSED, const struct namespace_info *ns) { return namespace_of(ns)->stored->info->state; }
+const pb_store_Namespace *namespace_stored(const struct namespace_info *ns) { return namespace_of(ns)->stored; }
+const struct attribute_registry *namespace_attributes(const struct namespace_info *ns) { return &namespace_of(ns)->attributes; }
+
+/* Takes the stored form over into the registry; the struct stays in place when the namespace is known. */
+static struct namespace *install(struct namespaces *n, const pb_store_Namespace *stored)
+{
+    struct namespace *ns = map_u64_get(&n->by_key, (uint64_t)stored->key);
+    struct arena fresh;
+    arena_init(&fresh, 1024, 0);
+    pb_store_Namespace *copy = PB_CLONE(&fresh, pb_store_Namespace, stored);
+    if (ns == NULL) {
+        ns = xcalloc(1, sizeof *ns);
+        map_u64_put(&n->by_key, (uint64_t)stored->key, ns);
+    } else {
+        map_remove(&n->by_name, ns->info.name);
+        map_remove(&n->by_id, ns->info.id);
+        struct retired *old = xcalloc(1, sizeof *old);
+        old->arena = ns->arena;
+        list_push(&n->retired, &old->link);
+        attribute_registry_fini(&ns->attributes);
+    }
+    attribute_registry_init(&ns->attributes);
+    for (size_t i = 0; i < stored->search_attributes_count; i++) {
+        const pb_store_Namespace_SearchAttributesEntry *e = stored->search_attributes[i];
+        err added = attribute_registry_add(&ns->attributes, e->key, (enum attribute_type)e->value, &fresh, NULL);
+        if (added != ERR_NONE) log_warn("namespaces", "a stored search attribute is left out", "name", arena_cstr(&fresh, e->key));
+    }
+    ns->arena = fresh;
+    ns->stored = copy;
+    ns->info.key = copy->key;
+    ns->info.id = copy->info->id;
+    ns->info.name = copy->info->name;
+    const pb_google_Duration *ttl = copy->config != NULL ? copy->config->workflow_execution_retention_ttl : NULL;
+    ns->info.retention = ttl != NULL ? pb_duration(ttl) : duration_s(86400);
+    ns->info.is_deleted = copy->info->state == NAMESPACE_STATE_DELETED;
+    map_put(&n->by_name, ns->info.name, ns);
+    map_put(&n->by_id, ns->info.id, ns);
+    if (n->cluster.next_namespace_key <= copy->key) n->cluster.next_namespace_key = copy->key + 1;
+    return ns;
+}
+
+/* ---- writing ---- */
+
+struct change {
+    struct shard_write write;
+    struct frontend *f;
+    struct rpc *rpc;                 /* NULL while starting */
+    pb_store_Namespace *stored;
+    struct store_op ops[2];
+    const struct pb_message *reply_type;
+    const void *reply;
+    void (*then)(struct change *change, err result);
+};
+
+static void change_done(struct shard_write *write, err result)
+{
+    struct change *c = container_of(write, struct change, write);
+    if (result == ERR_NONE) install(c->f->namespaces, c->stored);
+    c->then(c, result);
+}
+
+static void change_write(struct change *c, struct arena *arena)
+{
+    struct namespaces *n = c->f->namespaces;
+    if (n->cluster.next_namespace_key <= c->stored->key) n->cluster.next_namespace_key = c->stored->key + 1;
+    c->ops[0] = (struct store_op){.kind = STORE_KV_PUT, .item_kind = SPACE_NAMESPACE, .key = key_of(arena, c->stored->key),
+                                  .bytes = PB_ENCODE_ARENA(pb_store_Namespace, c->stored, arena)};
+    c->ops[1] = (struct store_op){.kind = STORE_KV_PUT, .item_kind = SPACE_CLUSTER, .key = STR("cluster"),
+                                  .bytes = PB_ENCODE_ARENA(pb_store_Cluster, &n->cluster, arena)};
+    c->write.ops = c->ops;
+    c->write.op_count = countof(c->ops);
+    c->write.done = change_done;
+    shard_write(c->f->env.shard, &c->write);
+}
+
+static void change_answer(struct change *c, err result)
+{
+    if (result != ERR_NONE) rpc_error_of(c->rpc, result, NULL);
+    else rpc_reply(c->rpc, c->reply_type, c->reply);
+    rpc_let_go(c->rpc);
+}
+
+static void change_for(struct rpc *rpc, pb_store_Namespace *stored, const struct pb_message *reply_type, const void *reply)
+{
+    struct change *c = arena_new(rpc->arena, struct change);
+    *c = (struct change){.f = rpc->frontend, .rpc = rpc, .stored = stored, .reply_type = reply_type, .reply = reply, .then = change_answer};
+    rpc_hold(rpc);
+    change_write(c, rpc->arena);
+}
+
+static pb_store_Namespace *namespace_new(struct frontend *f, struct arena *arena, struct str name, duration retention)
+{
+    char uuid[37];
+    prng_uuid(&f->prng, uuid);
+    pb_store_Namespace *s = pb_new(arena, pb_store_Namespace);
+    s->key = f->namespaces->cluster.next_namespace_key++;
+    s->info = pb_new(arena, pb_namespace_NamespaceInfo);
+    s->info->name = arena_str(arena, name);
+    s->info->state = NAMESPACE_STATE_REGISTERED;
+    s->info->id = arena_str(arena, str_of(uuid));
+    s->config = pb_new(arena, pb_namespace_NamespaceConfig);
+    s->config->workflow_execution_retention_ttl = pb_duration_new(arena, retention);
+    s->config->history_archival_state = ARCHIVAL_STATE_DISABLED;
+    s->config->visibility_archival_state = ARCHIVAL_STATE_DISABLED;
+    s->config->bad_binaries = pb_new(arena, pb_namespace_BadBinaries);
+    s->replication = pb_new(arena, pb_replication_NamespaceReplicationConfig);
+    s->replication->active_cluster_name = f->settings.cluster_name;
+    PB_PUSH_NEW(arena, s->replication, clusters)->cluster_name = f->settings.cluster_name;
+    s->replication->state = REPLICATION_STATE_NORMAL;
+    s->created = pb_timestamp_new(arena, f->now);
+    return s;
+}
+
+/* ---- starting ---- */
+
+struct namespaces_read {
+    struct frontend *f;
+    struct store_read cluster, range;
+    size_t pending; /* reads, then namespaces being made */
+    err result;
+    struct arena arena;
+};
+
+static void started(struct namespaces_read *r)
+{
+    struct frontend *f = r->f;
+    err result = r->result;
+    f->namespaces->read = NULL;
+    arena_fini(&r->cluster.arena);
+    arena_fini(&r->range.arena);
+    arena_fini(&r->arena);
+    free(r);
+    if (result == ERR_NONE) f->is_serving = true;
+    health_changed(f);
+    f->start.done(f->start.arg, result, NULL);
+}
+
+static void made_at_start(struct change *c, err result)
+{
+    struct namespaces_read *r = c->f->namespaces->read;
+    if (result != ERR_NONE) r->result = result;
+    if (--r->pending == 0) started(r);
+}
+
+/* "Name=Type" as on the command line; false when it is not. */
+bool search_attribute_parse(struct str text, struct str *name, int32_t *type)
+{
+    const char *eq = text.size != 0 ? memchr(text.data, '=', text.size) : NULL;
+    if (eq == NULL || eq == text.data) return false;
+    *name = (struct str){text.data, (size_t)(eq - text.data)};
+    return pb_enum_number(&pb_enums_IndexedValueType_enum, str_skip(text, name->size + 1), type) && *type != 0;
+}
+
+static void make_at_start(struct namespaces_read *r, struct str name)
+{
+    struct frontend *f = r->f;
+    if (namespace_by_name(f, name) != NULL) return;
+    duration retention = f->start.retention.ns != 0 ? f->start.retention : duration_s(86400);
+    struct change *c = arena_new(&r->arena, struct change);
+    *c = (struct change){.f = f, .stored = namespace_new(f, &r->arena, name, retention), .then = made_at_start};
+    for (size_t i = 0; i < f->start.search_attribute_count; i++) {
+        struct str attribute;
+        int32_t type;
+        if (!search_attribute_parse(f->start.search_attributes[i], &attribute, &type)) continue; /* the command line has checked */
+        pb_store_Namespace_SearchAttributesEntry *e = PB_PUSH_NEW(&r->arena, c->stored, search_attributes);
+        e->key = attribute;
+        e->value = type;
+    }
+    r->pending++;
+    change_write(c, &r->arena);
+}
+
+static void read_all(struct namespaces_read *r)
+{
+    struct frontend *f = r->f;
+    struct namespaces *n = f->namespaces;
+    if (r->cluster.result == ERR_NONE) {
+        pb_store_Cluster *stored;
+        if (PB_DECODE(&n->arena, r->cluster.row.bytes, pb_store_Cluster, &stored) == ERR_NONE) n->cluster = *stored;
+        else r->result = ERR_CORRUPT;
+    } else if (r->cluster.result != ERR_NOT_FOUND) {
+        r->result = r->cluster.result;
+    }
+    for (size_t i = 0; r->range.result == ERR_NONE && i < r->range.row_count; i++) {
+        pb_store_Namespace *stored;
+        if (PB_DECODE(&r->arena, r->range.rows[i].bytes, pb_store_Namespace, &stored) != ERR_NONE || stored->info == NULL) r->result = ERR_CORRUPT;
+        else install(n, stored);
+    }
+    if (r->range.result != ERR_NONE) r->result = r->range.result;
+    if (str_is_empty(n->cluster.cluster_id)) {
+        char uuid[37];
+        prng_uuid(&f->prng, uuid);
+        n->cluster.cluster_id = arena_str(&n->arena, str_of(uuid));
+    }
+    f->settings.cluster_id = n->cluster.cluster_id;
+    r->pending = 1;
+    if (r->result == ERR_NONE) {
+        make_at_start(r, STR("default"));
+        for (size_t i = 0; i < f->start.namespace_count; i++) make_at_start(r, f->start.namespaces[i]);
+    }
+    if (--r->pending == 0) started(r);
+}
+
+static void cluster_read(struct mail *mail)
+{
+    struct namespaces_read *r = container_of(container_of(mail, struct store_read, mail), struct namespaces_read, cluster);
+    if (--r->pending == 0) read_all(r);
+}
+
+static void range_read(struct mail *mail)
+{
+    struct namespaces_read *r = container_of(container_of(mail, struct store_read, mail), struct namespaces_read, range);
+    if (--r->pending == 0) read_all(r);
+}
+
+void namespaces_start(struct frontend *f)
+{
+    struct namespaces_read *r = xcalloc(1, sizeof *r);
+    f->namespaces->read = r;
+    r->f = f;
+    r->pending = 2;
+    arena_init(&r->arena, 0, 0);
+    arena_init(&r->cluster.arena, 0, 0);
+    arena_init(&r->range.arena, 0, 0);
+    r->cluster.kind = STORE_READ_KV;
+    r->cluster.space = SPACE_CLUSTER;
+    r->cluster.key = STR("cluster");
+    r->cluster.mail.open = cluster_read;
+    r->range.kind = STORE_READ_KV_RANGE;
+    r->range.space = SPACE_NAMESPACE;
+    r->range.limit = 100000;
+    r->range.mail.open = range_read;
+    r->cluster.reply_to = r->range.reply_to = f->env.mailbox;
+    store_read(f->env.store, &r->cluster);
+    store_read(f->env.store, &r->range);
+}
+
+void frontend_start(struct frontend *f, const struct frontend_start *start)
+{
+    f->now = f->env.now(f->env.arg);
+    f->start = *start;
+    namespaces_start(f);
+}
+
+/* ---- RPCs ---- */
+
+static pb_ws_DescribeNamespaceResponse *describe(struct frontend *f, struct arena *arena, const struct namespace *ns)
+{
+    pb_ws_DescribeNamespaceResponse *d = pb_new(arena, pb_ws_DescribeNamespaceResponse);
+    d->namespace_info = pb_new(arena, pb_namespace_NamespaceInfo);
+    *d->namespace_info = *ns->stored->info;
+    pb_namespace_NamespaceInfo_Capabilities *c = d->namespace_info->capabilities = pb_new(arena, pb_namespace_NamespaceInfo_Capabilities);
+    c->eager_workflow_start = f->settings.limits.eager_workflow_start != 0;
+    c->sync_update = c->async_update = true;
+    c->reported_problems_search_attribute = true;
+    c->workflow_pause = f->settings.limits.workflow_pause_enabled != 0;
+    c->poller_autoscaling = true;
+    pb_namespace_NamespaceInfo_Limits *l = d->namespace_info->limits = pb_new(arena, pb_namespace_NamespaceInfo_Limits);
+    l->blob_size_limit_error = f->settings.limits.blob_size_max;
+    l->memo_size_limit_error = f->settings.limits.memo_size_max;
+    l->workflow_task_completion_size_limit_error = 40 * 1024 * 1024;
+    d->namespace_info->supports_schedules = true;
+    d->config = ns->stored->config;
+    d->replication_config = ns->stored->replication;
+    d->failover_version = ns->stored->failover_version;
+    d->is_global_namespace = ns->stored->is_global;
+    return d;
+}
+
+static bool check_retention(struct rpc *rpc, const pb_google_Duration *d, duration *out)
+{
+    if (!check_duration(rpc, "the retention", d, out)) return false;
+    if (out->ns >= rpc->frontend->settings.retention_min.ns) return true;
+    rpc_error(rpc, ERR_INVALID, "the retention must be at least %" PRId64 " seconds", rpc->frontend->settings.retention_min.ns / NS_PER_S);
+    return false;
+}
+
+static void register_namespace(struct frontend *f, struct rpc *rpc)
+{
+    const pb_ws_RegisterNamespaceRequest *q = rpc->request;
+    duration retention;
+    if (!check_id(rpc, "the namespace name", q->namespace, true) || !check_retention(rpc, q->workflow_execution_retention_period, &retention)) return;
+    if (q->is_global_namespace) {
+        rpc_error(rpc, ERR_INVALID, "global namespaces are not enabled");
+        return;
+    }
+    if (namespace_by_name(f, q->namespace) != NULL) {
+        struct error e = {0};
+        (void)error_set(&e, rpc->arena, ERR_NAMESPACE_EXISTS, "a namespace \"%.*s\" already exists", STR_ARG(q->namespace));
+        e.detail_type = &pb_errordetails_NamespaceAlreadyExistsFailure_type;
+        e.detail = pb_new(rpc->arena, pb_errordetails_NamespaceAlreadyExistsFailure);
+        rpc_fail(rpc, &e);
+        return;
+    }
+    pb_store_Namespace *s = namespace_new(f, rpc->arena, q->namespace, retention);
+    s->info->description = q->description;
+    s->info->owner_email = q->owner_email;
+    s->info->data = (void *)q->data;
+    s->info->data_count = q->data_count;
+    change_for(rpc, s, &pb_ws_RegisterNamespaceResponse_type, pb_new(rpc->arena, pb_ws_RegisterNamespaceResponse));
+}
+
+static void describe_namespace(struct frontend *f, struct rpc *rpc)
+{
+    const pb_ws_DescribeNamespaceRequest *q = rpc->request;
+    if (str_is_empty(q->namespace) && str_is_empty(q->id)) {
+        rpc_error(rpc, ERR_INVALID, "a namespace needs a name or an id");
+        return;
+    }
+    const struct namespace_info *info = !str_is_empty(q->id) ? namespace_by_id(f, q->id) : namespace_by_name(f, q->namespace);
+    if (info == NULL) {
+        struct str name = str_is_empty(q->id) ? q->namespace : q->id;
+        struct error e = {0};
+        (void)error_set(&e, rpc->arena, ERR_NAMESPACE_NOT_FOUND, "there is no namespace \"%.*s\"", STR_ARG(name));
+        pb_errordetails_NamespaceNotFoundFailure *detail = pb_new(rpc->arena, pb_errordetails_NamespaceNotFoundFailure);
+        detail->namespace = name;
+        e.detail_type = &pb_errordetails_NamespaceNotFoundFailure_type;
+        e.detail = detail;
+        rpc_fail(rpc, &e);
+        return;
+    }
+    RPC_REPLY(rpc, pb_ws_DescribeNamespaceResponse, describe(f, rpc->arena, namespace_of(info)));
+}
+
+/* The page token is the key behind which the next page begins. Deleted ones are hidden unless asked for. */
+static void list_namespaces(struct frontend *f, struct rpc *rpc)
+{
+    const pb_ws_ListNamespacesRequest *q = rpc->request;
+    size_t page = q->page_size > 0 ? size_min((size_t)q->page_size, PAGE_MAX) : PAGE_DEFAULT;
+    uint64_t after = 0;
+    if (!str_is_empty(q->next_page_token)) {
+        if (q->next_page_token.size != sizeof after) {
+            rpc_error(rpc, ERR_INVALID, "the page token is none of ListNamespaces");
+            return;
+        }
+        memcpy(&after, q->next_page_token.data, sizeof after);
+    }
+    bool with_deleted = q->namespace_filter != NULL && q->namespace_filter->include_deleted;
+    pb_ws_ListNamespacesResponse *reply = pb_new(rpc->arena, pb_ws_ListNamespacesResponse);
+    struct namespace *ns;
+    uint64_t key, last = 0;
+    for (size_t at = 0; (ns = map_u64_next(&f->namespaces->by_key, &at, &key)) != NULL;) {
+        if (key <= after || (ns->info.is_deleted && !with_deleted)) continue;
+        if (reply->namespaces_count == page) {
+            reply->next_page_token = arena_str(rpc->arena, (struct str){(const char *)&last, sizeof last});
+            break;
+        }
+        PB_PUSH(rpc->arena, reply, namespaces) = describe(f, rpc->arena, ns);
+        last = key;
+    }
+    RPC_REPLY(rpc, pb_ws_ListNamespacesResponse, reply);
+}
+
+/* Entries of `from` replace those of the same key; the rest stays. */
+static void merge_data(struct arena *arena, pb_namespace_NamespaceInfo *info, const pb_namespace_UpdateNamespaceInfo *from)
+{
+    pb_namespace_NamespaceInfo_DataEntry **old = info->data;
+    size_t old_count = info->data_count;
+    info->data = NULL;
+    info->data_count = info->data_capacity_ = 0;
+    for (size_t i = 0; i < old_count; i++) {
+        bool is_replaced = false;
+        for (size_t k = 0; k < from->data_count; k++) is_replaced |= str_equal(from->data[k]->key, old[i]->key);
+        if (!is_replaced) PB_PUSH(arena, info, data) = old[i];
+    }
+    for (size_t k = 0; k < from->data_count; k++) {
+        pb_namespace_NamespaceInfo_DataEntry *e = PB_PUSH_NEW(arena, info, data);
+        e->key = from->data[k]->key;
+        e->value = from->data[k]->value;
+    }
+}
+
+static bool update_state(struct rpc *rpc, pb_namespace_NamespaceInfo *info, int32_t state)
+{
+    if (state == NAMESPACE_STATE_UNSPECIFIED || state == info->state) return true;
+    if (state < info->state || state > NAMESPACE_STATE_DELETED) {
+        rpc_error(rpc, ERR_INVALID, "a namespace goes from registered to deprecated to deleted, not back");
+        return false;
+    }
+    info->state = state;
+    return true;
+}
+
+static void update_namespace(struct frontend *f, struct rpc *rpc)
+{
+    const pb_ws_UpdateNamespaceRequest *q = rpc->request;
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_of(rpc->ns)->stored);
+    if (q->promote_namespace) {
+        rpc_error(rpc, ERR_INVALID, "global namespaces are not enabled");
+        return;
+    }
+    if (q->update_info != NULL) {
+        if (!str_is_empty(q->update_info->description)) s->info->description = q->update_info->description;
+        if (!str_is_empty(q->update_info->owner_email)) s->info->owner_email = q->update_info->owner_email;
+        merge_data(rpc->arena, s->info, q->update_info);
+        if (!update_state(rpc, s->info, q->update_info->state)) return;
+    }
+    if (q->config != NULL) {
+        if (q->config->workflow_execution_retention_ttl != NULL) {
+            duration retention;
+            if (!check_retention(rpc, q->config->workflow_execution_retention_ttl, &retention)) return;
+            s->config->workflow_execution_retention_ttl = pb_duration_new(rpc->arena, retention);
+        }
+        if (q->config->history_archival_state == ARCHIVAL_STATE_ENABLED || q->config->visibility_archival_state == ARCHIVAL_STATE_ENABLED) {
+            rpc_error(rpc, ERR_INVALID, "archival is not configured");
+            return;
+        }
+        if (q->config->bad_binaries != NULL) s->config->bad_binaries = q->config->bad_binaries;
+    }
+    pb_ws_UpdateNamespaceResponse *reply = pb_new(rpc->arena, pb_ws_UpdateNamespaceResponse);
+    const struct namespace preview = {.stored = s};
+    pb_ws_DescribeNamespaceResponse *d = describe(f, rpc->arena, &preview);
+    reply->namespace_info = d->namespace_info;
+    reply->config = d->config;
+    reply->replication_config = d->replication_config;
+    change_for(rpc, s, &pb_ws_UpdateNamespaceResponse_type, reply);
+}
+
+static void deprecate_namespace(struct frontend *f UNUSED, struct rpc *rpc)
+{
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_of(rpc->ns)->stored);
+    if (s->info->state == NAMESPACE_STATE_REGISTERED) s->info->state = NAMESPACE_STATE_DEPRECATED;
+    change_for(rpc, s, &pb_ws_DeprecateNamespaceResponse_type, pb_new(rpc->arena, pb_ws_DeprecateNamespaceResponse));
+}
+
+/* For operator.c: writes a changed form and answers with an empty message of the given type. */
+void namespace_change(struct rpc *rpc, pb_store_Namespace *stored, const struct pb_message *reply_type)
+{
+    change_for(rpc, stored, reply_type, arena_zalloc(rpc->arena, reply_type->size));
+}
+
+static const struct handler_row rows[] = {
+    {pb_ws_RegisterNamespace_method, register_namespace, HANDLER_NO_NAMESPACE},
+    {pb_ws_DescribeNamespace_method, describe_namespace, HANDLER_NO_NAMESPACE},
+    {pb_ws_ListNamespaces_method, list_namespaces, 0},
+    {pb_ws_UpdateNamespace_method, update_namespace, 0},
+    {pb_ws_DeprecateNamespace_method, deprecate_namespace, 0},
+};
+const struct handler_table namespace_handlers = {rows, countof(rows)};

@@ -1,0 +1,101 @@
+/* Task queues, described: who polls them, what waits in them. */
+#include "frontend/internal.h"
+
+static void add_pollers(struct arena *arena, const struct poller_info *pollers, size_t count, pb_taskqueue_PollerInfo ***out, size_t *out_count)
+{
+    pb_taskqueue_PollerInfo **list = arena_array(arena, pb_taskqueue_PollerInfo *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        pb_taskqueue_PollerInfo *p = list[i] = pb_new(arena, pb_taskqueue_PollerInfo);
+        p->identity = pollers[i].identity;
+        p->last_access_time = pb_timestamp_new(arena, pollers[i].last_access);
+        p->rate_per_second = pollers[i].rate_max >= 0 ? pollers[i].rate_max : 100000;
+        if (!str_is_empty(pollers[i].build_id)) {
+            p->worker_version_capabilities = pb_new(arena, pb_common_WorkerVersionCapabilities);
+            p->worker_version_capabilities->build_id = pollers[i].build_id;
+            p->worker_version_capabilities->deployment_series_name = pollers[i].deployment;
+        }
+    }
+    *out = list;
+    *out_count = count;
+}
+
+static pb_taskqueue_TaskQueueStats *stats_of(struct arena *arena, const struct task_queue_stats *s)
+{
+    pb_taskqueue_TaskQueueStats *stats = pb_new(arena, pb_taskqueue_TaskQueueStats);
+    stats->approximate_backlog_count = s->backlog_count;
+    stats->approximate_backlog_age = pb_duration_new(arena, s->backlog_age);
+    stats->tasks_add_rate = (float)s->add_rate;
+    stats->tasks_dispatch_rate = (float)s->dispatch_rate;
+    return stats;
+}
+
+static enum queue_kind kind_of(int32_t type) { return type == TASK_QUEUE_TYPE_ACTIVITY ? QUEUE_ACTIVITY : type == TASK_QUEUE_TYPE_NEXUS ? QUEUE_NEXUS : QUEUE_WORKFLOW; }
+
+/* The enhanced form: one entry a task queue type, under the unversioned build id "". */
+static void describe_types(struct frontend *f, struct rpc *rpc, pb_ws_DescribeTaskQueueResponse *reply)
+{
+    const pb_ws_DescribeTaskQueueRequest *q = rpc->request;
+    static const int32_t all[] = {TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY, TASK_QUEUE_TYPE_NEXUS};
+    const int32_t *types = q->task_queue_types_count != 0 ? q->task_queue_types : all;
+    size_t count = q->task_queue_types_count != 0 ? q->task_queue_types_count : countof(all);
+    pb_ws_DescribeTaskQueueResponse_VersionsInfoEntry *version = PB_PUSH_NEW(rpc->arena, reply, versions_info);
+    version->value = pb_new(rpc->arena, pb_taskqueue_TaskQueueVersionInfo);
+    for (size_t i = 0; i < count; i++) {
+        struct task_queue_stats stats = {0};
+        struct poller_info *pollers = NULL;
+        size_t poller_count = 0;
+        (void)matching_describe(f->env.matching, rpc->ns->key, q->task_queue->name, kind_of(types[i]), rpc->arena, &stats, &pollers, &poller_count);
+        pb_taskqueue_TaskQueueVersionInfo_TypesInfoEntry *e = PB_PUSH_NEW(rpc->arena, version->value, types_info);
+        e->key = types[i];
+        e->value = pb_new(rpc->arena, pb_taskqueue_TaskQueueTypeInfo);
+        if (q->report_pollers) add_pollers(rpc->arena, pollers, poller_count, &e->value->pollers, &e->value->pollers_count);
+        if (q->report_stats) e->value->stats = stats_of(rpc->arena, &stats);
+    }
+}
+
+static void describe_task_queue(struct frontend *f, struct rpc *rpc)
+{
+    const pb_ws_DescribeTaskQueueRequest *q = rpc->request;
+    if (!check_task_queue(rpc, q->task_queue, true)) return;
+    pb_ws_DescribeTaskQueueResponse *reply = pb_new(rpc->arena, pb_ws_DescribeTaskQueueResponse);
+    if (q->api_mode == DESCRIBE_TASK_QUEUE_MODE_ENHANCED) {
+        if (q->task_queue->kind == TASK_QUEUE_KIND_STICKY) {
+            rpc_error(rpc, ERR_INVALID, "the enhanced description is for normal task queues");
+            return;
+        }
+        describe_types(f, rpc, reply);
+        RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply);
+        return;
+    }
+    struct task_queue_stats stats = {0};
+    struct poller_info *pollers = NULL;
+    size_t count = 0;
+    (void)matching_describe(f->env.matching, rpc->ns->key, q->task_queue->name, kind_of(q->task_queue_type), rpc->arena, &stats, &pollers, &count);
+    add_pollers(rpc->arena, pollers, count, &reply->pollers, &reply->pollers_count);
+    if (q->include_task_queue_status) {
+        reply->task_queue_status = pb_new(rpc->arena, pb_taskqueue_TaskQueueStatus);
+        reply->task_queue_status->backlog_count_hint = stats.backlog_count;
+        reply->task_queue_status->rate_per_second = stats.rate_max >= 0 ? stats.rate_max : 100000;
+        reply->task_queue_status->task_id_block = pb_new(rpc->arena, pb_taskqueue_TaskIdBlock);
+    }
+    if (q->report_stats) reply->stats = stats_of(rpc->arena, &stats);
+    RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply);
+}
+
+static void list_partitions(struct frontend *f UNUSED, struct rpc *rpc)
+{
+    const pb_ws_ListTaskQueuePartitionsRequest *q = rpc->request;
+    if (!check_task_queue(rpc, q->task_queue, true)) return;
+    pb_ws_ListTaskQueuePartitionsResponse *reply = pb_new(rpc->arena, pb_ws_ListTaskQueuePartitionsResponse);
+    pb_taskqueue_TaskQueuePartitionMetadata *a = PB_PUSH_NEW(rpc->arena, reply, activity_task_queue_partitions);
+    pb_taskqueue_TaskQueuePartitionMetadata *w = PB_PUSH_NEW(rpc->arena, reply, workflow_task_queue_partitions);
+    a->key = w->key = q->task_queue->name;
+    a->owner_host_name = w->owner_host_name = STR("perdure");
+    RPC_REPLY(rpc, pb_ws_ListTaskQueuePartitionsResponse, reply);
+}
+
+static const struct handler_row rows[] = {
+    {pb_ws_DescribeTaskQueue_method, describe_task_queue, 0},
+    {pb_ws_ListTaskQueuePartitions_method, list_partitions, 0},
+};
+const struct handler_table queue_handlers = {rows, countof(rows)};
