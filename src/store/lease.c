@@ -31,12 +31,22 @@ void lease_acquire(struct lease *lease)
 {
     lease->epoch++;
     lease->failed = ERR_NONE;
+    lease->doubt_through = 0;
+}
+
+void lease_recover(struct lease *lease, uint64_t submitted)
+{
+    if (lease->failed == ERR_NONE) return;
+    lease->doubt = lease->failed;
+    lease->doubt_through = submitted;
+    lease->failed = ERR_NONE;
 }
 
 err lease_admit(const struct lease *lease, const struct store_commit *commit)
 {
     if (commit->lease_epoch != lease->epoch || lease->epoch == 0) return ERR_STALE_LEASE;
     if (lease->failed != ERR_NONE) return lease->failed;
+    if (commit->sequence <= lease->doubt_through) return lease->doubt;
     return store_commit_check(commit);
 }
 

@@ -8,6 +8,7 @@ static void commit_submit(struct store *store, struct store_commit *commit)
     struct memory *m = container_of(store, struct memory, store);
     pthread_mutex_lock(&m->mutex);
     struct lease *lease = lease_of(&m->leases, commit->shard);
+    commit->sequence = ++m->submitted;
     commit->result = lease_admit(lease, commit);
     if (commit->result == ERR_NONE) commit->result = tables_apply(m, commit);
     if (commit->result != ERR_STALE_LEASE) lease_note(lease, commit, commit->result);
@@ -239,7 +240,7 @@ static void recover(struct store *store, uint32_t shard)
 {
     struct memory *m = container_of(store, struct memory, store);
     pthread_mutex_lock(&m->mutex);
-    lease_of(&m->leases, shard)->failed = ERR_NONE;
+    lease_recover(lease_of(&m->leases, shard), m->submitted);
     pthread_mutex_unlock(&m->mutex);
 }
 

@@ -28,6 +28,7 @@ struct memory {
     struct store store;
     pthread_mutex_t mutex;
     struct leases leases;
+    uint64_t submitted;
     struct tree runs, run_ids, wakes, items, history, refs, run_refs, tasks, messages, kv, rows, order;
 };
 
