@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "net/http1.h"
+#include "net/pipe.h"
 #include "net/server_session.h"
 
 #include <stdatomic.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum {
     BACKLOG = 1024, WRITE_SIZE = 64 * 1024, LINGER_MS = 1000,
@@ -32,21 +32,16 @@ struct http1 {
 };
 
 struct connection {
-    uv_tcp_t tcp;
+    struct pipe pipe;
     struct list link;
     struct grpc_server *server;
-    struct tls *tls;                 /* NULL: clear text */
     struct server_session *session;  /* while CONNECTION_HTTP2 */
     struct http1 http1;
     struct timer timer;              /* greeting, stalled write, lingering */
     struct loop_defer defer;         /* flush, or close, at the end of the turn */
-    uv_write_t write;
-    uv_shutdown_t shutdown;
-    struct buf unsent;               /* what `write` is sending */
-    struct buf queued;               /* behind it: TLS handshake, HTTP/1.1 */
     size_t unsent_seen;              /* bytes left at the last look of the timer */
     enum connection_state state;
-    bool is_writing, is_broken, is_reading, is_http1_kept;
+    bool is_http1_kept;
     uint8_t greeting_size;
     char greeting[PREFACE_SIZE];
     char peer[PEER_SIZE];
@@ -74,72 +69,9 @@ static void connection_close(struct connection *c);
 static instant clock_wall(void *loop) { return loop_now(loop); }
 static instant clock_steady(void *loop) { return loop_steady(loop); }
 
-/* ---- writing */
-
-static void on_written(uv_write_t *write, int status)
-{
-    struct connection *c = write->data;
-    c->is_writing = false;
-    buf_fini(&c->unsent);
-    if (c->state == CONNECTION_CLOSED) return;
-    if (status < 0) c->is_broken = true;
-    connection_flush(c);
-}
-
-/* What the socket does not take at once is copied and goes out when it can. */
-static void write_wire(struct connection *c, struct str bytes)
-{
-    if (bytes.size == 0 || c->is_broken) return;
-    if (c->is_writing) {
-        buf_append_str(&c->queued, bytes);
-        return;
-    }
-    uv_buf_t piece = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.size);
-    int taken = uv_try_write((uv_stream_t *)&c->tcp, &piece, 1);
-    if (taken < 0 && taken != UV_EAGAIN) {
-        c->is_broken = true;
-        return;
-    }
-    size_t sent = taken > 0 ? (size_t)taken : 0;
-    if (sent == bytes.size) return;
-    buf_append_str(&c->unsent, str_skip(bytes, sent));
-    piece = uv_buf_init(c->unsent.data, (unsigned)c->unsent.size);
-    c->write.data = c;
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &piece, 1, on_written) != 0) {
-        c->is_broken = true;
-        return;
-    }
-    c->is_writing = true;
-    c->unsent_seen = c->unsent.size;
-    duration stall = c->server->core.options.stall_timeout;
-    if (stall.ns >= 0 && !timer_is_set(&c->timer)) loop_timer_in(c->server->loop, &c->timer, stall);
-}
-
-static void write_tls_output(struct connection *c)
-{
-    write_wire(c, tls_output(c->tls));
-    tls_output_done(c->tls);
-}
-
-static void write_plain(struct connection *c, struct str bytes)
-{
-    if (c->tls == NULL) {
-        write_wire(c, bytes);
-    } else {
-        if (tls_send(c->tls, bytes.data, bytes.size) != ERR_NONE) c->is_broken = true;
-        write_tls_output(c);
-    }
-}
-
 /* ---- closing */
 
-static void on_closed(uv_handle_t *handle)
-{
-    struct connection *c = handle->data;
-    buf_fini(&c->unsent);
-    buf_fini(&c->queued);
-    free(c);
-}
+static void on_pipe_closed(struct pipe *pipe) { free(container_of(pipe, struct connection, pipe)); }
 
 static void check_drained(struct grpc_server *server)
 {
@@ -160,29 +92,25 @@ static void connection_close(struct connection *c)
     if (state == CONNECTION_HTTP1 && !c->http1.is_closing && server->core.handler->http1 != NULL)
         server->core.handler->http1->on_close(server->core.handler_arg, &c->http1);
     loop_defer_stop(server->loop, &c->defer); /* a handler may have asked for a flush meanwhile */
-    tls_destroy(c->tls);
-    c->tls = NULL;
     list_remove(&c->link);
     server->connection_count--;
     server->core.stats.connection_count--;
-    uv_close((uv_handle_t *)&c->tcp, on_closed);
+    pipe_close(&c->pipe);
     check_drained(server);
 }
-
-static void on_shutdown(uv_shutdown_t *request, int status) { (void)request, (void)status; }
 
 /* Closing a socket with unread bytes makes the kernel reset it, and the peer may lose our last words. */
 static void connection_linger(struct connection *c)
 {
     if (c->state == CONNECTION_LINGERING || c->state == CONNECTION_CLOSED) return;
-    if (c->tls != NULL) {
-        tls_close(c->tls);
-        write_tls_output(c);
+    if (c->pipe.tls != NULL) {
+        tls_close(c->pipe.tls);
+        pipe_write_tls(&c->pipe);
     }
     if (c->session != NULL) server_session_destroy(c->session);
     c->session = NULL;
     c->state = CONNECTION_LINGERING;
-    if (c->is_broken || uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown) != 0) {
+    if (!pipe_shut(&c->pipe)) {
         connection_close(c);
         return;
     }
@@ -191,42 +119,45 @@ static void connection_linger(struct connection *c)
 
 /* ---- at the end of a turn */
 
-static void set_reading(struct connection *c, bool is_reading);
-
 static void flush_session(struct connection *c)
 {
     struct buf *out = &c->server->out;
-    while (!c->is_writing && !c->is_broken) {
+    while (!c->pipe.is_writing && !c->pipe.is_broken) {
         buf_clear(out);
         server_session_send(c->session, out, WRITE_SIZE);
         if (out->size == 0) break;
-        write_plain(c, buf_view(out));
+        pipe_write(&c->pipe, buf_view(out));
     }
+}
+
+/* A peer that takes nothing is cut by the timer. */
+static void watch_write(struct connection *c)
+{
+    duration stall = c->server->core.options.stall_timeout;
+    if (!c->pipe.is_writing || stall.ns < 0 || timer_is_set(&c->timer)) return;
+    c->unsent_seen = pipe_unsent(&c->pipe);
+    loop_timer_in(c->server->loop, &c->timer, stall);
 }
 
 static void connection_flush(struct connection *c)
 {
     if (c->state == CONNECTION_CLOSED) return;
-    if (!c->is_writing && c->queued.size > 0) {
-        struct buf queued = c->queued;
-        c->queued = (struct buf){0};
-        write_wire(c, buf_view(&queued));
-        buf_fini(&queued);
-    }
     if (c->state == CONNECTION_HTTP2) flush_session(c);
-    if (c->is_broken || (c->session != NULL && c->session->is_cut)) {
+    if (c->pipe.is_broken || (c->session != NULL && c->session->is_cut)) {
         connection_close(c);
         return;
     }
     bool is_done = c->state == CONNECTION_HTTP2 ? c->session->is_closing : c->state == CONNECTION_HTTP1 && c->http1.is_closing;
-    if (is_done && !c->is_writing) {
+    if (is_done && !c->pipe.is_writing) {
         connection_linger(c);
         return;
     }
     /* Who does not take answers gets no more questions in: what waits for one peer stays bounded. */
-    set_reading(c, !c->is_writing);
+    watch_write(c);
+    pipe_set_reading(&c->pipe, !c->pipe.is_writing);
 }
 
+static void on_pipe_written(struct pipe *pipe) { connection_flush(container_of(pipe, struct connection, pipe)); }
 static void on_flush(struct loop_defer *defer) { connection_flush(container_of(defer, struct connection, defer)); }
 
 static void on_session_pending(struct server_session *session)
@@ -241,9 +172,9 @@ static void on_connection_timer(struct timer *timer, instant now)
     struct connection *c = container_of(timer, struct connection, timer);
     struct grpc_server *server = c->server;
     const struct grpc_server_options *o = &server->core.options;
-    if (c->is_writing && o->stall_timeout.ns >= 0) {
-        size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-        if (left < c->unsent_seen || c->unsent_seen == 0) { /* it takes some; look again */
+    if (c->pipe.is_writing && o->stall_timeout.ns >= 0 && c->state != CONNECTION_GREETING && c->state != CONNECTION_LINGERING) {
+        size_t left = pipe_unsent(&c->pipe);
+        if (left != c->unsent_seen) { /* it takes some; look again */
             c->unsent_seen = left;
             loop_timer_in(server->loop, timer, o->stall_timeout);
             return;
@@ -265,16 +196,16 @@ static void start_http2(struct connection *c)
     static atomic_uint_fast64_t last_id; /* connection ids are unique among all servers of the process */
     uint64_t id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     c->session = server_session_create(&c->server->core, id, c->peer, c);
-    if (c->tls != NULL) c->session->subject = tls_peer_subject(c->tls);
+    if (c->pipe.tls != NULL) c->session->subject = tls_peer_subject(c->pipe.tls);
     server_session_receive(c->session, preface, PREFACE_SIZE);
     if (c->server->is_draining) server_session_drain(c->session);
 }
 
 static void refuse_http1(struct connection *c)
 {
-    static const char text[] = "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n"
+    static const char text[] = "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain\r\nContent-Length: 39\r\n"
                                "Connection: close\r\n\r\nThis port speaks gRPC over HTTP/2 only.";
-    write_plain(c, STR(text));
+    pipe_write(&c->pipe, STR(text));
     c->http1.is_closing = true;
     loop_defer(c->server->loop, &c->defer);
 }
@@ -283,7 +214,7 @@ static void start_http1(struct connection *c)
 {
     c->state = CONNECTION_HTTP1;
     if (c->greeting_size > 0 && (c->greeting[0] < 'A' || c->greeting[0] > 'Z')) {
-        c->is_broken = true; /* no protocol that we know begins like that */
+        c->pipe.is_broken = true; /* no protocol that we know begins like that */
         c->server->core.stats.cut_total++;
         c->http1.is_closing = true;
         loop_defer(c->server->loop, &c->defer);
@@ -319,46 +250,21 @@ static void receive_plain(struct connection *c, struct str bytes)
     else if (c->state == CONNECTION_HTTP1) give_http1(c, bytes);
 }
 
-static void receive_wire(struct connection *c, const char *data, size_t size)
+static void on_pipe_bytes(struct pipe *pipe, struct str bytes)
 {
-    if (c->tls == NULL) {
-        receive_plain(c, str_make(data, size));
-        return;
-    }
-    struct buf *plain = &c->server->plain;
-    buf_clear(plain);
-    err e = tls_receive(c->tls, data, size, plain);
-    write_tls_output(c);
-    if (plain->size > 0) receive_plain(c, buf_view(plain));
-    if (e != ERR_NONE) {
-        log_debug("net", "TLS connection ended", "peer", c->peer, "why", tls_failure(c->tls).data);
-        if (!tls_is_ready(c->tls)) c->server->core.stats.cut_total++;
-        c->is_broken = true;
-        loop_defer(c->server->loop, &c->defer);
-    }
+    struct connection *c = container_of(pipe, struct connection, pipe);
+    if (c->state != CONNECTION_LINGERING && bytes.size > 0) receive_plain(c, bytes);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *to)
+static void on_pipe_end(struct pipe *pipe, const char *why)
 {
-    (void)suggested;
-    struct connection *c = handle->data;
-    *to = uv_buf_init(loop_scratch(c->server->loop), LOOP_SCRATCH_SIZE);
+    struct connection *c = container_of(pipe, struct connection, pipe);
+    log_debug("net", "connection ended", "peer", c->peer, "why", why);
+    if (c->state == CONNECTION_GREETING) c->server->core.stats.cut_total++;
+    connection_close(c);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *from)
-{
-    struct connection *c = stream->data;
-    if (size < 0) connection_close(c);
-    else if (size > 0 && c->state != CONNECTION_LINGERING) receive_wire(c, from->base, (size_t)size);
-}
-
-static void set_reading(struct connection *c, bool is_reading)
-{
-    if (c->is_reading == is_reading) return;
-    c->is_reading = is_reading;
-    if (is_reading) uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
-    else uv_read_stop((uv_stream_t *)&c->tcp);
-}
+static const struct pipe_events pipe_events = {on_pipe_bytes, on_pipe_end, on_pipe_written, on_pipe_closed};
 
 /* ---- HTTP/1.1 */
 
@@ -370,7 +276,7 @@ static struct connection *connection_of(const struct http1 *http1)
 void http1_send(struct http1 *http1, struct str bytes)
 {
     struct connection *c = connection_of(http1);
-    if (c->state == CONNECTION_HTTP1 && !http1->is_closing) write_plain(c, bytes);
+    if (c->state == CONNECTION_HTTP1 && !http1->is_closing) pipe_write(&c->pipe, bytes);
     loop_defer(c->server->loop, &c->defer);
 }
 
@@ -381,11 +287,7 @@ void http1_close(struct http1 *http1)
 }
 
 void http1_keep(struct http1 *http1) { connection_of(http1)->is_http1_kept = true; }
-size_t http1_unsent(const struct http1 *http1)
-{
-    struct connection *c = connection_of(http1);
-    return c->queued.size + uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-}
+size_t http1_unsent(const struct http1 *http1) { return pipe_unsent(&connection_of(http1)->pipe); }
 struct str http1_peer(const struct http1 *http1) { return str_of(connection_of(http1)->peer); }
 void http1_set_user(struct http1 *http1, void *user) { http1->user = user; }
 void *http1_user(const struct http1 *http1) { return http1->user; }
@@ -396,27 +298,18 @@ static void note_peer(struct connection *c)
 {
     struct sockaddr_storage address;
     int size = sizeof address;
-    char ip[INET6_ADDRSTRLEN] = "unknown";
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&address, &size) != 0) return;
-    uv_ip_name((struct sockaddr *)&address, ip, sizeof ip);
-    if (address.ss_family == AF_INET6)
-        snprintf(c->peer, sizeof c->peer, "[%s]:%d", ip, ntohs(((struct sockaddr_in6 *)&address)->sin6_port));
-    else
-        snprintf(c->peer, sizeof c->peer, "%s:%d", ip, ntohs(((struct sockaddr_in *)&address)->sin_port));
+    if (uv_tcp_getpeername(&c->pipe.tcp, (struct sockaddr *)&address, &size) == 0) address_format(&address, c->peer, sizeof c->peer);
 }
 
 static struct connection *connection_create(struct grpc_server *server)
 {
     struct connection *c = xcalloc(1, sizeof *c);
     c->server = server;
-    uv_tcp_init(loop_uv(server->loop), &c->tcp);
-    c->tcp.data = c;
+    pipe_init(&c->pipe, server->loop, &pipe_events, &server->plain);
     c->timer.fire = on_connection_timer;
     c->defer.run = on_flush;
     return c;
 }
-
-static void free_connection(uv_handle_t *handle) { free(handle->data); }
 
 static void connection_start(struct connection *c)
 {
@@ -425,26 +318,26 @@ static void connection_start(struct connection *c)
     if (server->connection_count >= server->core.options.connection_count_max || server->is_draining) {
         reach("grpc_server: too many connections");
         server->core.stats.refused_total++;
-        uv_close((uv_handle_t *)&c->tcp, free_connection);
+        pipe_close(&c->pipe);
         return;
     }
-    uv_tcp_nodelay(&c->tcp, 1);
+    uv_tcp_nodelay(&c->pipe.tcp, 1);
     note_peer(c);
-    if (server->tls != NULL) c->tls = tls_create(server->tls, true, STR_EMPTY);
+    if (server->tls != NULL) c->pipe.tls = tls_create(server->tls, true, STR_EMPTY);
     list_push(&server->connections, &c->link);
     server->connection_count++;
     server->core.stats.connection_count++;
     duration limit = server->core.options.handshake_timeout;
     if (limit.ns >= 0) loop_timer_in(server->loop, &c->timer, limit);
-    set_reading(c, true);
+    pipe_set_reading(&c->pipe, true);
 }
 
 void grpc_server_adopt(struct grpc_server *server, int fd)
 {
     struct connection *c = connection_create(server);
-    if (uv_tcp_open(&c->tcp, fd) != 0) {
+    if (uv_tcp_open(&c->pipe.tcp, fd) != 0) {
         close(fd);
-        uv_close((uv_handle_t *)&c->tcp, free_connection);
+        pipe_close(&c->pipe);
         return;
     }
     connection_start(c);
@@ -455,8 +348,8 @@ static void pass_on(struct connection *c)
 {
     uv_os_fd_t fd;
     struct grpc_server *server = c->server;
-    int copy = uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0 ? dup(fd) : -1;
-    uv_close((uv_handle_t *)&c->tcp, free_connection);
+    int copy = uv_fileno((uv_handle_t *)&c->pipe.tcp, &fd) == 0 ? dup(fd) : -1;
+    pipe_close(&c->pipe);
     if (copy >= 0) server->core.options.on_accept(server->core.options.on_accept_arg, copy);
     else server->core.stats.refused_total++;
 }
@@ -469,7 +362,7 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     struct connection *c = connection_create(server);
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0) uv_close((uv_handle_t *)&c->tcp, free_connection);
+    if (uv_accept(listener, (uv_stream_t *)&c->pipe.tcp) != 0) pipe_close(&c->pipe);
     else if (server->core.options.on_accept != NULL) pass_on(c);
     else connection_start(c);
 }

@@ -5,7 +5,10 @@
 #include <time.h>
 #include <uv.h>
 
-enum { WALL_CHECK_MS = 1000 }; /* how late a jump of the wall clock is noticed */
+enum {
+    WALL_CHECK_MS = 1000,       /* how late a jump of the wall clock is noticed */
+    DEFERRED_PER_TURN = 100000, /* more than there are connections with something to send */
+};
 
 struct loop {
     uv_loop_t uv;
@@ -50,13 +53,16 @@ instant loop_steady(struct loop *loop)
     return loop->steady;
 }
 
-/* A callback may defer again for the same turn; what it defers runs too, after those already waiting. */
+/* A callback may defer again for the same turn; what it defers runs too, after those already waiting. Those that go on
+ * and on continue in the next turn, after the sockets had theirs. */
 static void run_deferred(struct loop *loop)
 {
-    for (struct list *link; (link = list_pop(&loop->deferred)) != NULL;) {
+    struct list *link;
+    for (int i = 0; i < DEFERRED_PER_TURN && (link = list_pop(&loop->deferred)) != NULL; i++) {
         struct loop_defer *defer = container_of(link, struct loop_defer, link);
         defer->run(defer);
     }
+    if (!list_is_empty(&loop->deferred)) uv_async_send(&loop->wake);
 }
 
 static void run_timers(struct loop *loop)

@@ -6,7 +6,7 @@
 
 enum {
     FREE_CALLS_MAX = 1024, FREE_ARENAS_MAX = 256, FREE_ARENA_SIZE_MAX = 16 * 1024, ARENA_BUDGET_FACTOR = 16,
-    MESSAGE_SIZE_MAX = 8 * 1024, DETAILS_SIZE_MAX = 512 * 1024, /* of a failure, encoded: clients bound their headers */
+    MESSAGE_SIZE_MAX = 8 * 1024, DETAILS_SIZE_MAX = 48 * 1024, /* of a failure: HPACK decoders refuse fields past 64 KiB */
     EXTRA_HEADERS_MAX = 32, EXTRA_BYTES_MAX = 16 * 1024,
     STREAMED_SHARE = 16, /* of reply_bytes_max, for one streamed answer */
 };
