@@ -1,0 +1,194 @@
+#include "server/glue.h"
+
+#include "base/list.h"
+#include "frontend/frontend.h"
+#include "net/grpc_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    POOL_MAX = 256,                     /* requests kept for reuse */
+    ARENA_FIRST = 8 * 1024,             /* of a pooled request */
+    ARENA_FIRST_POLL = 2 * 1024,        /* parked polls are many: theirs is small and not pooled */
+    ARENA_BUDGET = 96 * 1024 * 1024,    /* of a decoded request and its answer */
+};
+
+struct glue {
+    struct loop *loop;
+    struct frontend *frontend;
+    struct list pool;
+    size_t pooled;
+};
+
+struct server_rpc {
+    struct rpc rpc;
+    struct arena arena;
+    struct grpc_call *call;             /* NULL: gone or answered */
+    struct glue *glue;
+    struct list link;
+    bool is_pooled;
+};
+
+struct glue *glue_create(struct loop *loop, struct frontend *frontend)
+{
+    struct glue *g = xcalloc(1, sizeof *g);
+    g->loop = loop;
+    g->frontend = frontend;
+    list_init(&g->pool);
+    return g;
+}
+
+void glue_destroy(struct glue *g)
+{
+    for (struct list *link; (link = list_pop(&g->pool)) != NULL;) {
+        struct server_rpc *r = container_of(link, struct server_rpc, link);
+        arena_fini(&r->arena);
+        free(r);
+    }
+    free(g);
+}
+
+/* ---- answers ---- */
+
+static void answer_reply(struct rpc *rpc, const struct pb_message *type, const void *message)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    struct buf bytes = {0};
+    pb_encode(type, message, &bytes);
+    struct grpc_call *call = r->call;
+    r->call = NULL;
+    grpc_call_reply_buf(call, &bytes);
+}
+
+static void answer_send(struct rpc *rpc, const struct pb_message *type, const void *message)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    struct str bytes = pb_encode_arena(type, message, &r->arena);
+    if (r->call != NULL && grpc_call_send(r->call, bytes.data, bytes.size) != ERR_NONE) reach("glue: a watcher that reads nothing");
+}
+
+/* google.rpc.Status with the detail as its only entry: SDKs look at the first. */
+static struct str status_bytes(struct arena *arena, const struct error *error)
+{
+    pb_rpc_Status status = {.code = (int32_t)error_grpc(error), .message = error_message(error)};
+    if (error->detail_type == NULL) return STR_EMPTY;
+    pb_google_Any *any = PB_PUSH_NEW(arena, &status, details);
+    struct str name = pb_name(error->detail_type->name);
+    any->type_url = arena_printf(arena, "type.googleapis.com/%.*s", STR_ARG(name));
+    any->value = pb_encode_arena(error->detail_type, error->detail, arena);
+    return PB_ENCODE_ARENA(pb_rpc_Status, &status, arena);
+}
+
+static void answer_fail(struct rpc *rpc, const struct error *error)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    struct grpc_call *call = r->call;
+    r->call = NULL;
+    if (error->detail_type == &pb_errordetails_ResourceExhaustedFailure_type) {
+        const pb_errordetails_ResourceExhaustedFailure *detail = error->detail;
+        grpc_call_add_trailer(call, STR("x-resource-exhausted-cause"), pb_enum_short_name(&pb_enums_ResourceExhaustedCause_enum, detail->cause, &r->arena));
+        grpc_call_add_trailer(call, STR("x-resource-exhausted-scope"), pb_enum_short_name(&pb_enums_ResourceExhaustedScope_enum, detail->scope, &r->arena));
+    }
+    grpc_call_fail(call, error_grpc(error), error_message(error), status_bytes(&r->arena, error));
+}
+
+static void answer_released(struct rpc *rpc)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    struct glue *g = r->glue;
+    if (r->is_pooled && g->pooled < POOL_MAX) {
+        arena_reset(&r->arena);
+        list_push_front(&g->pool, &r->link);
+        g->pooled++;
+        return;
+    }
+    arena_fini(&r->arena);
+    free(r);
+}
+
+static struct str request_metadata(struct rpc *rpc, struct str name)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    return r->call != NULL ? grpc_call_metadata(r->call, name) : STR_EMPTY;
+}
+
+static const struct rpc_ops rpc_ops = {
+    .reply = answer_reply, .fail = answer_fail, .send = answer_send, .released = answer_released, .metadata = request_metadata,
+};
+
+/* ---- requests ---- */
+
+static bool is_poll(const struct pb_method *method)
+{
+    size_t i = pb_method_index(method);
+    return i == pb_ws_PollWorkflowTaskQueue_method || i == pb_ws_PollActivityTaskQueue_method || i == pb_ws_PollNexusTaskQueue_method;
+}
+
+static struct server_rpc *rpc_new(struct glue *g, bool is_small)
+{
+    struct list *link = is_small ? NULL : list_pop(&g->pool);
+    struct server_rpc *r;
+    if (link != NULL) {
+        r = container_of(link, struct server_rpc, link);
+        g->pooled--;
+        struct arena arena = r->arena;
+        *r = (struct server_rpc){.arena = arena};
+    } else {
+        r = xcalloc(1, sizeof *r);
+        arena_init(&r->arena, is_small ? ARENA_FIRST_POLL : ARENA_FIRST, ARENA_BUDGET);
+    }
+    r->is_pooled = !is_small;
+    r->glue = g;
+    return r;
+}
+
+static void on_call(void *arg, struct grpc_call *call)
+{
+    struct glue *g = arg;
+    struct str path = grpc_call_path(call);
+    const struct pb_method *method = pb_method_find(path);
+    if (method == NULL) {
+        struct str words = arena_printf(grpc_call_arena(call), "unknown method %.*s", STR_ARG(path));
+        grpc_call_fail(call, GRPC_UNIMPLEMENTED, words, STR_EMPTY);
+        return;
+    }
+    bool is_small = is_poll(method);
+    struct server_rpc *r = rpc_new(g, is_small);
+    void *request;
+    err result = pb_decode(pb_method_request(method), grpc_call_body(call), &r->arena, PB_COPY, &request);
+    if (result != ERR_NONE) {
+        answer_released(&r->rpc);
+        grpc_call_fail(call, result == ERR_INVALID ? GRPC_INVALID_ARGUMENT : err_grpc(result),
+                       result == ERR_INVALID ? STR("the request does not decode as the method's message") : str_of(err_text(result)), STR_EMPTY);
+        return;
+    }
+    r->call = call;
+    r->rpc.ops = &rpc_ops;
+    r->rpc.method = method;
+    r->rpc.request = request;
+    r->rpc.arena = &r->arena;
+    r->rpc.deadline = grpc_call_deadline(call);
+    r->rpc.connection_id = grpc_call_connection_id(call);
+    grpc_call_set_user(call, r);
+    frontend_call(g->frontend, &r->rpc);
+}
+
+/* The caller left or its deadline passed: the server answers that by itself. */
+static void on_cancel(void *arg, struct grpc_call *call)
+{
+    struct glue *g = arg;
+    struct server_rpc *r = grpc_call_user(call);
+    if (r == NULL) return;
+    r->call = NULL;
+    frontend_cancel(g->frontend, &r->rpc);
+}
+
+static void on_connection_closed(void *arg, uint64_t connection_id)
+{
+    struct glue *g = arg;
+    frontend_connection_closed(g->frontend, connection_id);
+}
+
+static const struct grpc_handler handler = {.on_call = on_call, .on_cancel = on_cancel, .on_connection_closed = on_connection_closed};
+const struct grpc_handler *glue_handler(void) { return &handler; }

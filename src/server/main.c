@@ -1,0 +1,31 @@
+/* perdure: one executable. The first words choose what it is. */
+#include "server/dev.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "Perdure runs durable programs: it speaks the Temporal API, so SDKs and programs for it work unchanged.\n\n"
+                 "Usage:\n"
+                 "  perdure server start-dev [flags]   start a server on this machine\n"
+                 "  perdure --version\n"
+                 "  perdure COMMAND --help\n\n"
+                 "Examples:\n"
+                 "  perdure server start-dev --db-filename perdure.db\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 3 && strcmp(argv[1], "server") == 0 && strcmp(argv[2], "start-dev") == 0) return server_start_dev(argc - 2, argv + 2);
+    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0)) {
+        printf("perdure %s\n", PERDURE_VERSION);
+        return 0;
+    }
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_usage(stdout);
+        return 0;
+    }
+    print_usage(stderr);
+    return 2;
+}

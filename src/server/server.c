@@ -1,0 +1,200 @@
+#include "server/server.h"
+
+#include "base/log.h"
+#include "frontend/frontend.h"
+#include "net/grpc_server.h"
+#include "server/glue.h"
+#include "shard/matching_host.h"
+#include "shard/shard.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+
+struct server {
+    struct loop *loop;
+    struct server_options options;
+    struct server_events events;
+    struct limits limits;
+    struct store *store;
+    struct mailbox mailbox;           /* the store's answers */
+    struct mail mailbox_wake;
+    struct shard *shard;
+    struct matching_host *matching;
+    struct frontend *frontend;
+    struct glue *glue;
+    struct grpc_server *grpc;
+    struct timer timer;               /* the earliest of shard, matching and frontend */
+    struct loop_defer rearm;
+    struct frontend_settings settings;
+    bool is_stopping, is_drained, is_closed;
+};
+
+/* ---- what the parts ask of the world ---- */
+
+static instant env_now(void *arg) { return loop_now(((struct server *)arg)->loop); }
+static const struct namespace_info *env_namespace(void *arg, int64_t key) { return frontend_namespace(((struct server *)arg)->frontend, key); }
+static const struct limits *env_limits(void *arg, int64_t key UNUSED) { return &((struct server *)arg)->limits; }
+static void env_offer(void *arg, const struct task_effect *task) { matching_offer(((struct server *)arg)->matching, task); }
+static void env_deliver(void *arg, struct shard_delivery *delivery) { shard_receive(((struct server *)arg)->shard, delivery); }
+static struct shard *env_shard_of(void *arg, int64_t key UNUSED, struct str id UNUSED) { return ((struct server *)arg)->shard; }
+static void env_rearm(void *arg) { loop_defer(((struct server *)arg)->loop, &((struct server *)arg)->rearm); }
+
+static void env_lost(void *arg, struct shard *shard UNUSED)
+{
+    struct server *s = arg;
+    log_error("server", "another process took over the database; stopping", "file", s->options.db_path != NULL ? s->options.db_path : "");
+    server_stop(s);
+}
+
+/* Arms the timer for whatever is due next. Once a turn, after everything else. */
+static void rearm_now(struct loop_defer *defer)
+{
+    struct server *s = container_of(defer, struct server, rearm);
+    if (s->is_closed) return;
+    instant due = instant_min(shard_next_due(s->shard), matching_next_due(s->matching));
+    due = instant_min(due, frontend_next_due(s->frontend));
+    if (due.ns == INSTANT_NEVER.ns) loop_timer_stop(s->loop, &s->timer);
+    else loop_timer_at(s->loop, &s->timer, due);
+}
+
+static void check_closed(struct server *s);
+
+static void on_timer(struct timer *timer, instant now UNUSED)
+{
+    struct server *s = container_of(timer, struct server, timer);
+    shard_tick(s->shard);
+    matching_tick(s->matching);
+    frontend_tick(s->frontend);
+    env_rearm(s);
+}
+
+static void mailbox_notify(void *arg) { loop_send(((struct server *)arg)->loop, &((struct server *)arg)->mailbox_wake); }
+
+static void mailbox_open(struct mail *mail)
+{
+    struct server *s = container_of(mail, struct server, mailbox_wake);
+    mailbox_open_all(&s->mailbox);
+    env_rearm(s);
+    if (s->is_drained) check_closed(s);
+}
+
+/* ---- start ---- */
+
+static void frontend_started(void *arg, err result, const struct error *error)
+{
+    struct server *s = arg;
+    if (result == ERR_NONE) {
+        s->events.ready(s->events.arg);
+        return;
+    }
+    struct error e = error != NULL ? *error : (struct error){0};
+    if (e.code == ERR_NONE) e.code = result;
+    s->events.failed(s->events.arg, &e);
+}
+
+static err open_store(struct server *s, struct arena *arena, struct error *error)
+{
+    if (s->options.db_path == NULL) return store_memory_open(&s->store);
+    const struct store_sqlite_options options = {.path = s->options.db_path};
+    return store_sqlite_open(&options, &s->store, arena, error);
+}
+
+static err open_shard(struct server *s, struct arena *arena, struct error *error)
+{
+    const struct shard_env env = {
+        .arg = s, .store = s->store, .mailbox = &s->mailbox, .now = env_now, .namespace_of = env_namespace, .limits_of = env_limits,
+        .offer_task = env_offer, .deliver = env_deliver, .rearm = env_rearm, .lost = env_lost, .seed = s->options.seed,
+    };
+    const struct shard_options options = {.number = 0, .owner = STR("perdure")};
+    return shard_open(&env, &options, &s->shard, arena, error);
+}
+
+static err open_parts(struct server *s, struct arena *arena, struct error *error)
+{
+    TRY(open_store(s, arena, error));
+    const struct matching_env menv = {.arg = s, .now = env_now, .shard_of = env_shard_of, .store = s->store, .mailbox = &s->mailbox, .rearm = env_rearm};
+    s->matching = matching_create(&menv, &(struct matching_options){0});
+    s->settings = (struct frontend_settings){
+        .limits = s->limits, .cluster_name = STR("active"), .store_name = str_of(s->store->ops->name), .shard_count = 1, .retention_min = duration_s(3600),
+    };
+    TRY(open_shard(s, arena, error));
+    const struct frontend_env fenv = {.arg = s, .now = env_now, .rearm = env_rearm, .shard = s->shard, .matching = s->matching, .store = s->store,
+                                      .mailbox = &s->mailbox, .settings = &s->settings, .seed = s->options.seed + 1};
+    TRY(frontend_create(&fenv, &s->frontend));
+    s->glue = glue_create(s->loop, s->frontend);
+    const struct grpc_server_options options = {.ip = s->options.ip, .port = s->options.port, .tls = !str_is_empty(s->options.tls.certificate) ? &s->options.tls : NULL,
+                                                .seed = s->options.seed};
+    TRY(grpc_server_listen(&s->grpc, s->loop, &options, glue_handler(), s->glue, arena, error));
+    const struct frontend_start start = {
+        .namespaces = s->options.namespaces, .namespace_count = s->options.namespace_count, .search_attributes = s->options.search_attributes,
+        .search_attribute_count = s->options.search_attribute_count, .done = frontend_started, .arg = s,
+    };
+    frontend_start(s->frontend, &start);
+    env_rearm(s);
+    return ERR_NONE;
+}
+
+err server_create(struct loop *loop, const struct server_options *options, const struct server_events *events, struct server **server, struct arena *arena,
+                  struct error *error)
+{
+    struct server *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->options = *options;
+    s->events = *events;
+    s->limits = options->limits;
+    s->timer.fire = on_timer;
+    s->rearm.run = rearm_now;
+    s->mailbox_wake.open = mailbox_open;
+    mailbox_init(&s->mailbox, mailbox_notify, s);
+    err result = open_parts(s, arena, error);
+    if (result != ERR_NONE) {
+        server_destroy(s);
+        return result;
+    }
+    *server = s;
+    return ERR_NONE;
+}
+
+int server_port(const struct server *s) { return grpc_server_port(s->grpc); }
+
+/* ---- stop ---- */
+
+/* The last step: nothing of ours is under way in the store. */
+static void check_closed(struct server *s)
+{
+    if (s->is_closed || !shard_is_quiet(s->shard) || !matching_is_quiet(s->matching)) return;
+    s->is_closed = true;
+    loop_timer_stop(s->loop, &s->timer);
+    loop_defer_stop(s->loop, &s->rearm);
+    s->events.stopped(s->events.arg);
+}
+
+static void drained(void *arg)
+{
+    struct server *s = arg;
+    s->is_drained = true;
+    shard_close(s->shard);
+    check_closed(s);
+}
+
+void server_stop(struct server *s)
+{
+    if (s->is_stopping) return;
+    s->is_stopping = true;
+    frontend_drain(s->frontend);
+    grpc_server_drain(s->grpc, s->options.drain_max.ns != 0 ? s->options.drain_max : duration_s(10), drained, s);
+}
+
+void server_destroy(struct server *s)
+{
+    loop_timer_stop(s->loop, &s->timer);
+    loop_defer_stop(s->loop, &s->rearm);
+    if (s->grpc != NULL) grpc_server_destroy(s->grpc);
+    if (s->glue != NULL) glue_destroy(s->glue);
+    if (s->frontend != NULL) frontend_destroy(s->frontend);
+    if (s->matching != NULL) matching_destroy(s->matching);
+    if (s->shard != NULL) shard_destroy(s->shard);
+    if (s->store != NULL) store_close(s->store);
+    mailbox_fini(&s->mailbox);
+    free(s);
+}

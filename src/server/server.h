@@ -1,0 +1,41 @@
+/* server/server.h: one server in this process: a loop, a store, a shard, a frontend and a listening port. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "base/err.h"
+#include "history/limits.h"
+#include "net/tls.h"
+
+struct loop;
+struct server;
+
+struct server_options {
+    struct str ip;
+    int port;                            /* 0: a free one */
+    const char *db_path;                 /* NULL: in memory */
+    const struct str *namespaces;        /* beside "default" */
+    size_t namespace_count;
+    const struct str *search_attributes; /* "Name=Type" */
+    size_t search_attribute_count;
+    struct limits limits;
+    struct tls_options tls;              /* empty certificate: clear text */
+    duration drain_max;                  /* how long calls may finish after a stop was asked for; 0 = 10 s */
+    uint64_t seed;
+};
+
+/* Opens the store and the shard (blocks) and binds the port; serves once the loop runs. ready(arg) is called when it does;
+ * stopped(arg) after server_stop when everything is closed. */
+struct server_events {
+    void (*ready)(void *arg);
+    void (*failed)(void *arg, const struct error *error); /* loading failed after the start */
+    void (*stopped)(void *arg);
+    void *arg;
+};
+MUST_USE err server_create(struct loop *loop, const struct server_options *options, const struct server_events *events,
+                           struct server **server, struct arena *arena, struct error *error);
+int server_port(const struct server *server);
+/* Once; a second call cuts the drain short. */
+void server_stop(struct server *server);
+void server_destroy(struct server *server); /* after `stopped`, or when it never served */
+
+#endif
