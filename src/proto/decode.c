@@ -148,6 +148,7 @@ static err grow_array(struct decoder *d, char *msg, const struct pb_field *f, si
 static err read_packed(struct decoder *d, char *msg, const struct pb_field *f, const uint8_t *p, const uint8_t *end)
 {
     size_t size = size_of_kind[f->kind], elements = 0;
+    if (p == end) return ERR_NONE;
     if (wire_type_of[f->kind] != WIRE_VARINT) {
         if ((size_t)(end - p) % size != 0) return ERR_INVALID;
         elements = (size_t)(end - p) / size;
@@ -235,6 +236,18 @@ static err keep_unknown(struct decoder *d, char *msg, const uint8_t *from, const
     return ERR_NONE;
 }
 
+/* A map entry without its value stands for the empty one, so that readers need not expect NULL. */
+static err complete_entry(struct decoder *d, const struct pb_message *type, char *msg)
+{
+    const struct pb_field *value = pb_fields + type->field_first + 1;
+    if (value->kind != PB_MESSAGE || *(void **)(void *)(msg + value->offset) != NULL) return ERR_NONE;
+    size_t size = pb_field_message(value)->size;
+    void *empty = take(d, size);
+    if (empty == NULL) return ERR_OVER_BUDGET;
+    *(void **)(void *)(msg + value->offset) = memset(empty, 0, size);
+    return ERR_NONE;
+}
+
 static err decode_message(struct decoder *d, const struct pb_message *type, char *msg, const uint8_t *p,
                           const uint8_t *end, int depth)
 {
@@ -258,7 +271,8 @@ static err decode_message(struct decoder *d, const struct pb_message *type, char
         err e;
         if ((p = read_field(d, msg, f, tag, p, end, depth, &e)) == NULL) return e;
     }
-    return unknown != NULL ? keep_unknown(d, msg, unknown, end, &unknown_capacity) : ERR_NONE;
+    if (unknown != NULL) TRY(keep_unknown(d, msg, unknown, end, &unknown_capacity));
+    return type->is_map_entry ? complete_entry(d, type, msg) : ERR_NONE;
 }
 
 err pb_decode(const struct pb_message *type, struct str input, struct arena *arena, unsigned flags, void **out)
@@ -273,10 +287,8 @@ err pb_decode(const struct pb_message *type, struct str input, struct arena *are
     char *msg = take(&d, type->size);
     if (msg == NULL) return ERR_OVER_BUDGET;
     memset(msg, 0, type->size);
-    if (input.size != 0) {
-        const uint8_t *bytes = (const uint8_t *)input.data;
-        TRY(decode_message(&d, type, msg, bytes, bytes + input.size, 0));
-    }
+    const uint8_t *bytes = input.size != 0 ? (const uint8_t *)input.data : (const uint8_t *)"";
+    TRY(decode_message(&d, type, msg, bytes, bytes + input.size, 0));
     *out = msg;
     return ERR_NONE;
 }

@@ -277,6 +277,7 @@ static bool take_field_mask(struct reader *r, const struct pb_message *type, cha
     while (text.size != 0) {
         const char *comma = memchr(text.data, ',', text.size);
         struct str path = {text.data, comma != NULL ? (size_t)(comma - text.data) : text.size};
+        if (path.size == 0 || (comma != NULL && path.size + 1 == text.size)) return json_refuse(r->in, "a field mask with an empty name");
         char *snake = zeroed(r, 2 * path.size + 1);
         struct str *to = snake != NULL ? (struct str *)(void *)add_element(r, paths, msg) : NULL;
         if (to == NULL) return false;

@@ -163,6 +163,7 @@ static void put_field_mask(struct writer *w, const pb_google_FieldMask *mask)
     for (size_t i = 0; i < mask->paths_count; i++) {
         struct str path = mask->paths[i];
         if (i != 0) buf_append_byte(&text, ',');
+        if (path.size == 0) w->failed = ERR_INVALID;
         for (size_t k = 0; k < path.size; k++) {
             char c = path.data[k];
             bool is_word = c == '_' && k + 1 < path.size && path.data[k + 1] >= 'a' && path.data[k + 1] <= 'z';
