@@ -10,6 +10,8 @@
 #define HISTORY_EXECUTION_H
 
 #include "history/step.h"
+#include "proto/perdure/state.h"
+#include "proto/perdure/visibility.h"
 
 /* ---- identity and rows ---- */
 
@@ -34,6 +36,7 @@ struct str execution_run_id(const struct execution *e);
 struct str execution_first_run_id(const struct execution *e);
 bool execution_is_open(const struct execution *e);
 int32_t execution_status(const struct execution *e);       /* WORKFLOW_EXECUTION_STATUS_* */
+instant execution_close_time(const struct execution *e);   /* 0 while it is open; the shard deletes the run a retention later */
 int64_t execution_next_event_id(const struct execution *e); /* of what is in history, transient events left out */
 size_t execution_memory(const struct execution *e);        /* bytes, about */
 /* False while something lives in memory only (a started task, an update not accepted yet): must not be evicted. */
@@ -85,7 +88,7 @@ struct history_view {
     int64_t next_event_id;
     int64_t size;                /* bytes of all events */
 };
-void execution_history(const struct execution *e, struct history_view *view);
+void execution_history(const struct execution *e, struct arena *arena, struct history_view *view);
 /* The part of `cached` that holds events [from, to), whole batches decoded no further than needed. */
 struct str execution_cached_range(const struct execution *e, int64_t from, int64_t to);
 /* Scheduled and started events of a workflow task that is not in history yet (transient or speculative), or empty. */

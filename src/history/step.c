@@ -1,0 +1,65 @@
+#include "history/step.h"
+
+void step_init(struct step *step)
+{
+    step->is_durable = false;
+    step->touched = step->created = NULL;
+    step->touched_count = step->created_count = 0;
+    step->tasks = NULL;
+    step->messages = NULL;
+    step->notices = NULL;
+    step->tasks_end = &step->tasks;
+    step->messages_end = &step->messages;
+    step->notices_end = &step->notices;
+}
+
+static bool has(struct execution *const *list, size_t count, const struct execution *execution)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == execution) return true;
+    return false;
+}
+
+/* Lists of executions are short (a chain's end and its beginning), so they grow by copying. */
+static void add(struct step *step, struct execution ***list, size_t *count, struct execution *execution)
+{
+    if (has(*list, *count, execution)) return;
+    struct execution **longer = arena_array(step->arena, struct execution *, *count + 1);
+    if (*count != 0) memcpy(longer, *list, *count * sizeof *longer);
+    longer[(*count)++] = execution;
+    *list = longer;
+}
+
+void step_touch(struct step *step, struct execution *execution) { add(step, &step->touched, &step->touched_count, execution); }
+
+void step_create(struct step *step, struct execution *execution)
+{
+    add(step, &step->created, &step->created_count, execution);
+    step_touch(step, execution);
+}
+
+struct task_effect *step_task(struct step *step)
+{
+    struct task_effect *task = arena_new(step->arena, struct task_effect);
+    *step->tasks_end = task;
+    step->tasks_end = &task->next;
+    return task;
+}
+
+struct message_effect *step_message(struct step *step)
+{
+    struct message_effect *message = arena_new(step->arena, struct message_effect);
+    *step->messages_end = message;
+    step->messages_end = &message->next;
+    return message;
+}
+
+void step_notice(struct step *step, enum notice_kind kind, struct execution *execution, struct str id)
+{
+    for (struct notice_effect *n = step->notices; n != NULL; n = n->next)
+        if (n->kind == kind && n->execution == execution && str_equal(n->id, id)) return;
+    struct notice_effect *notice = arena_new(step->arena, struct notice_effect);
+    *notice = (struct notice_effect){kind, execution, id, NULL};
+    *step->notices_end = notice;
+    step->notices_end = &notice->next;
+}
