@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Unit tests, and under asan some simulated worlds, with a sanitizer: scripts/sanitize.sh asan|tsan
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/build.sh "$1"
+meson test -C "build/$1" --suite unit --no-rebuild --print-errorlogs --num-processes 2 --timeout-multiplier 8
+if [ "$1" = asan ] && [ -x build/asan/src/sim/perdure-sim ]; then build/asan/src/sim/perdure-sim --seed 1 --runs 50 --minutes 5; fi

@@ -1,0 +1,94 @@
+"""A Perdure server for each test that asks: `server` on a fresh SQLite file, restartable and killable."""
+
+import asyncio
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import uuid
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("PERDURE", str(ROOT / "build" / "perdure"))
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """One server process on one file; the port stays the same over restarts, as a client expects."""
+
+    def __init__(self, folder: pathlib.Path, *flags: str) -> None:
+        self.file = folder / "perdure.db"
+        self.log = folder / "server.log"
+        self.port = free_port()
+        self.flags = flags
+        self.process: subprocess.Popen | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [PROGRAM, "server", "start-dev", "--headless", "--port", str(self.port), "--db-filename", str(self.file), *self.flags]
+        self.process = subprocess.Popen(command, stdout=open(self.log, "ab"), stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 20
+        while True:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "the server did not begin to listen"
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("the server did not stop within 20 s of SIGTERM")
+
+
+@pytest.fixture
+def server(tmp_path):
+    s = Server(tmp_path)
+    s.start()
+    yield s
+    if s.process.poll() is None:
+        assert s.stop() == 0, s.log.read_text()
+
+
+@pytest_asyncio.fixture
+async def client(server):
+    return await Client.connect(server.address)
+
+
+@pytest.fixture
+def queue():
+    return f"queue-{uuid.uuid4()}"
+
+
+async def eventually(check, seconds: float = 20.0):
+    """Calls the coroutine function until it returns something true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = await check()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "did not come true in time"
+        await asyncio.sleep(0.05)
