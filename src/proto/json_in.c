@@ -149,7 +149,7 @@ static bool escape(struct json_in *in, char **to)
         *(*to)++ = to_list[plain - from_list];
         return true;
     }
-    uint32_t code, low;
+    uint32_t code = 0, low = 0;
     if (c != 'u') return json_refuse(in, "an escape that JSON does not know");
     if (!hex4(in, &code)) return false;
     if (code >= 0xdc00 && code < 0xe000) return json_refuse(in, "half of a surrogate pair");
