@@ -31,6 +31,8 @@ SOURCES = [
     ("protoc-gen-openapiv2/options", "protoc-gen-openapiv2/options"),
     ("grpc/health", "grpc/health"),
 ]
+# Services that programs call through temporalio.service, where its class has another name.
+CLASS_NAMES = {"Health": "HealthService"}
 # Import paths in generated Python, and what they become. The first match counts.
 MOVES = [
     ("temporal.api", "temporalio.api"),
@@ -210,6 +212,45 @@ def write_package(folder: Path, path: str) -> None:
     (folder / "__init__.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def snake_case(name: str) -> str:
+    """The Python method of an RPC."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def write_services(services: dict[str, tuple[str, list[tuple[str, str, str, bool]]]], out: Path) -> None:
+    """Writes the table temporalio.service makes its raw service classes from, and their types for checkers."""
+    code = [
+        "# Made by generate_api.py.",
+        "# Service class to (service, {method: (RPC, request type, response type)}).",
+        "SERVICES: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {",
+    ]
+    stub = ["# Made by generate_api.py.", "from collections.abc import Mapping", "from datetime import timedelta", ""]
+    classes, modules = [], set()
+    for name, (package, methods) in sorted(services.items()):
+        code.append(f'    "{CLASS_NAMES.get(name, name)}": ("{package}.{name}", {{')
+        classes += [f"class {CLASS_NAMES.get(name, name)}:", "    def __init__(self, client: object) -> None: ..."]
+        for method, request, response, streams in methods:
+            if streams:
+                continue
+            full = [t if "." in t else f"{package}.{t}" for t in (request, response)]
+            types = [python_type(package, t) for t in (request, response)]
+            modules |= {t.rsplit(".", 1)[0] for t in types}
+            code.append(f'        "{snake_case(method)}": ("{method}", "{full[0]}", "{full[1]}"),')
+            classes += [
+                f"    async def {snake_case(method)}(",
+                f"        self, req: {types[0]}, retry: bool = ..., metadata: Mapping[str, str | bytes] = ...,",
+                f"        timeout: timedelta | None = ...,",
+                f"    ) -> {types[1]}: ...",
+            ]
+        code.append("    }),")
+        classes.append("")
+    code.append("}")
+    stub[3:3] = [f"import {m}" for m in sorted(modules)]
+    stub.append("SERVICES: dict[str, tuple[str, dict[str, tuple[str, str, str]]]]")
+    (out / "_services.py").write_text("\n".join(code) + "\n", encoding="utf-8")
+    (out / "_services.pyi").write_text("\n".join(stub + [""] + classes) + "\n", encoding="utf-8")
+
+
 # What each generated module's package re-exports, by the module's path.
 TOP_LEVEL: dict[str, list[str]] = {}
 
@@ -251,6 +292,7 @@ def generate(protos: Path, out: Path) -> None:
             command += [f"--plugin=protoc-gen-mypy={plugin}", f"--mypy_out=quiet:{generated}"]
         subprocess.run([*command, *staged], check=True)
         result = Path(scratch, "api")
+        services_called = {}
         for relative in staged:
             target = result / target_path(relative)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -266,8 +308,10 @@ def generate(protos: Path, out: Path) -> None:
                 package = re.search(r"^package ([\w.]+);", text, re.M)
                 assert package
                 write_grpc(package.group(1), services, target.with_name(f"{target.name}_pb2_grpc.py"))
+                services_called |= {name: (package.group(1), methods) for name, methods in services.items()}
         for folder in [result, *(p for p in sorted(result.rglob("*")) if p.is_dir())]:
             write_package(folder, ".".join(["temporalio.api", *folder.relative_to(result).parts]))
+        write_services(services_called, result)
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(result, out)
 

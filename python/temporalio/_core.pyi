@@ -22,10 +22,34 @@ class RPCFailure(Exception):
     """What a failed call raises into its future: (code: int, message: str, status: bytes)."""
 
 class Runtime:
-    """C threads, telemetry and metrics; one per process is usual. Recreated lazily in a forked child."""
+    """C threads, telemetry and metrics; one per process is usual. Recreated lazily in a forked child.
+
+    Options, all optional; what is absent is off:
+      log_filter           str such as "temporal=warn,error", as TelemetryFilter.formatted() writes it
+      log_format           "compact" | "pretty" | "json": written to stderr in this form, unless forwarded
+      log_forward          callable(records: list[dict]) called with the GIL from a C thread, records in order:
+                           {"level": int as in logging, "target": str, "message": str, "time": float seconds,
+                           "fields": dict[str, str | int | float | bool]}
+      prometheus           {"bind_address", "counters_total_suffix", "unit_suffix", "durations_as_seconds",
+                           "histogram_bucket_overrides": dict[str, list[float]]}
+      opentelemetry        {"url", "headers": dict, "metric_periodicity": ns, "temporality": 1 cumulative | 2 delta,
+                           "durations_as_seconds", "http", "histogram_bucket_overrides"}
+      metric_buffer_size   int: updates are kept for take_metric_updates(), the oldest dropped beyond this many
+      global_tags          dict[str, str]
+      attach_service_name  bool
+      metric_prefix        str, "temporal_" if absent
+      worker_heartbeat_interval  ns; absent: no worker heartbeats
+    ValueError for a bad option (an address that cannot be bound, a URL that cannot be read).
+    """
 
     def __init__(self, options: Message) -> None: ...
     def metrics_text(self) -> str: ...
+    def new_metric(self, kind: int, name: str, description: str, unit: str) -> int:
+        """Registers a metric of the program: kind 0 counter, 1 gauge, 2 histogram, 3 float gauge, 4 float histogram,
+        5 duration histogram (values in ms). The same name and kind give the same number again."""
+    def record_metric(self, metric: int, value: float, attributes: dict[str, Union[str, int, float, bool]]) -> None: ...
+    def take_metric_updates(self) -> list[tuple[str, str, str, int, float, dict[str, Any]]]:
+        """The buffered updates, taken away: (name, description, unit, kind as in new_metric, value, attributes)."""
 
 class Loop:
     """Carries completions from C threads to one asyncio event loop.
@@ -43,7 +67,24 @@ class Call:
     def cancel(self) -> None: ...
 
 class Connection:
-    """A gRPC connection (or pool) to one address; reconnects by itself."""
+    """A gRPC connection (or pool) to one address; reconnects by itself.
+
+    Options (those marked * always present):
+      target_host*       "host:port"
+      tls                {"server_root_ca_cert": bytes, "domain": str (SNI and authority), "client_cert": bytes,
+                         "client_private_key": bytes, "verification_server_name": str}, each optional; absent: clear text
+      api_key            str, sent as "authorization: Bearer ..." unless metadata has an authorization
+      metadata*          list[tuple[str, str | bytes]]
+      client_name*, client_version*  sent as client-name and client-version headers
+      retry*             {"initial_interval", "max_interval": ns, "max_elapsed_time": ns or absent for no limit,
+                         "multiplier": float, "randomization_factor": float, "max_retries": int}
+      keep_alive         {"interval": ns, "timeout": ns}; absent: no pings
+      proxy              {"target_host": str, "user": str, "password": str}; the last two optional
+      dns_resolution_interval  ns between look-ups for balancing; absent: none
+      gzip*              bool
+      connect_timeout    ns
+      payloads_warn_size*, memo_warn_size*  bytes; a request whose payloads or memo exceed it is logged as a warning
+    """
 
     def __init__(self, runtime: Runtime, options: Message) -> None: ...
     def connect(self, loop: Loop, future: asyncio.Future[None]) -> None: ...
