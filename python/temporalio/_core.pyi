@@ -113,7 +113,11 @@ class Worker:
         """Blocks for the next perdure.core.v1.Activation; None when the timeout passed or the worker has shut down."""
     def complete_activation(self, completion: Message) -> None: ...
     def on_activation_waiting(self, callback: Any) -> None:
-        """callback() is called (with the GIL, from a C thread) when an activation waits and no next_activation does."""
+        """callback() is called (with the GIL, from a C thread) when an activation waits and nobody takes it.
+
+        At once when no activation is out for completion; else when it has waited for 10 ms, since the thread that works
+        on another one will take it next, and again every 10 ms while that lasts.
+        """
     def on_activity_task(self, loop: Loop, callback: Any) -> None:
         """callback(ActivityTask dict) is called on the loop's thread by drain(); callback(None) after the last one."""
     def complete_activity(self, result: Message) -> None: ...
