@@ -74,12 +74,22 @@ static void put_repeated(struct encoder *w, const struct pb_field *f, const char
     }
 }
 
+/* Of a run of fields of one oneof that ends with f, the one that is set, or else the first: the rest need no look. */
+static const struct pb_field *chosen(const struct pb_message *type, const struct pb_field *f, const char *msg)
+{
+    const struct pb_field *first = f - f->oneof_run;
+    int32_t number = *(const int32_t *)(const void *)(msg + f->aux);
+    const struct pb_field *set = number > 0 ? pb_field_find(type, (uint32_t)number) : NULL;
+    return set != NULL && set >= first && set <= f ? set : first;
+}
+
 static void put_message(struct encoder *w, const struct pb_message *type, const char *msg)
 {
     const struct str *unknown = (const struct str *)(const void *)msg;
     if (unknown->size != 0) memcpy(room(w, unknown->size), unknown->data, unknown->size);
     const struct pb_field *first = pb_fields + type->field_first;
     for (const struct pb_field *f = first + type->field_count; f-- > first;) {
+        if (f->label == PB_ONEOF && f->oneof_run != 0) f = chosen(type, f, msg);
         if (pb_is_repeated(f)) {
             put_repeated(w, f, msg);
         } else if (wire_is_present(f, msg) || type->is_map_entry) {

@@ -170,7 +170,8 @@ def write_header(api: Api, group: str) -> str:
     out += [f"struct {name};" for name in foreign]
     for m in api.messages[group]:
         out.append(f"typedef struct {c_name(m)} {c_name(m)};")
-    out += ["", f"extern const struct pb_message pb_messages_{group}[];", f"extern const struct pb_enum pb_enums_{group}[];"]
+    out += ["", "#pragma GCC visibility push(hidden)", f"extern const struct pb_message pb_messages_{group}[];"]
+    out += [f"extern const struct pb_enum pb_enums_{group}[];", "#pragma GCC visibility pop"]
     for index, m in enumerate(api.messages[group]):
         out.append(f"#define {c_name(m)}_type (pb_messages_{group}[{index}])")
     out.append("")
@@ -225,9 +226,12 @@ def field_row(api: Api, m: Message, f: Field, names: Names) -> str:
     elif f.optional:
         label, aux = "PB_OPTIONAL", f"offsetof({c}, has_{f.name})"
     group, index = api.reference.get(f.type_name, ("api", 0))
+    at, run = m.fields.index(f), 0
+    while f.oneof is not None and run < min(at, 255) and m.fields[at - run - 1].oneof == f.oneof:
+        run += 1
     return (
         f"    {{{f.number}, {names(f.name)}, {names(f.json_name)}, offsetof({c}, {member(f.name)}), {aux}, {index}, "
-        f"{api.groups.index(group)}, PB_{f.kind}, {label}}},"
+        f"{api.groups.index(group)}, PB_{f.kind}, {label}, {run}}},"
     )
 
 

@@ -42,6 +42,7 @@ struct pb_field {
     uint16_t index;           /* messages and enums: which one in the group */
     uint8_t group;
     uint8_t kind, label;
+    uint8_t oneof_run; /* how many fields right before this one are of the same oneof (at most 255) */
 };
 struct pb_message {
     uint32_t name; /* full name, in pb_names */
@@ -72,6 +73,7 @@ struct pb_file {
     bool is_public; /* not one of our stored formats */
 };
 
+#pragma GCC visibility push(hidden)
 extern const struct pb_field pb_fields[];
 extern const struct pb_enum_value pb_enum_values[];
 extern const struct pb_group pb_groups[];
@@ -82,6 +84,7 @@ extern const struct pb_file pb_files[];
 extern const uint16_t pb_file_dependencies[];
 extern const uint8_t pb_file_bytes[], pb_names[]; /* names: a size byte, the bytes, a NUL */
 extern const size_t pb_group_count, pb_service_count, pb_method_count, pb_file_count;
+#pragma GCC visibility pop
 
 static inline struct str pb_name(uint32_t at) { return str_make(pb_names + at + 1, pb_names[at]); }
 static inline const struct pb_message *pb_field_message(const struct pb_field *f) { return &pb_groups[f->group].messages[f->index]; }
