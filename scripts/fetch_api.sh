@@ -8,6 +8,7 @@ pin=$here/api-requirements.txt
 version=$(sed -n 's/^temporalio==\([0-9.]*\).*/\1/p' "$pin")
 if [ -n "${XDG_CACHE_HOME:-}" ]; then cache=$XDG_CACHE_HOME/perdure/api; else cache=$here/../.cache/api; fi
 out=$cache/$version
+parts='api_upstream api_cloud_upstream testsrv_upstream google grpc protoc-gen-openapiv2'
 
 if [ ! -f "$out/complete" ] || [ ! -d "$out/api_cloud_upstream" ]; then
     mkdir -p "$cache"
@@ -36,7 +37,7 @@ END
             cp "$protos/$file" "$work/out/$file"
         done
     done
-    touch "$work/out/complete"
+    echo "$parts" > "$work/out/complete"
     rm -rf "$out"
     mv "$work/out" "$out"
 fi
