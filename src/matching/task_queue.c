@@ -91,6 +91,14 @@ static void task_forget(struct task_queue *q, struct queued_task *task)
     }
 }
 
+static void effect_delete(struct task_queue_effects *fx, struct queued_task *task, int64_t order)
+{
+    struct task_queue_effect *effect = effect_add(fx, EFFECT_DELETE);
+    effect->task = task;
+    effect->level = task_level(&task->task);
+    effect->order = order;
+}
+
 /* The task is over. While its row is being written it stays, unknown to all, until that is answered. */
 static void task_end(struct task_queue *q, struct queued_task *task, struct task_queue_effects *fx)
 {
@@ -102,9 +110,7 @@ static void task_end(struct task_queue *q, struct queued_task *task, struct task
     }
     q->memory_count--;
     if (task->is_stored) {
-        struct task_queue_effect *effect = effect_add(fx, EFFECT_DELETE);
-        effect->level = task_level(&task->task);
-        effect->order = task->order;
+        effect_delete(fx, task, task->order);
     }
     list_push(&fx->dropped, &task->link);
 }
@@ -444,8 +450,8 @@ void task_queue_persist_failed(struct task_queue *q, struct queued_task *task, b
     }
 }
 
-void task_queue_loaded(struct task_queue *q, int number, const struct loaded_task *tasks, size_t count, bool has_more, instant now,
-                       struct task_queue_effects *fx)
+void task_queue_loaded(struct task_queue *q, int number, const struct loaded_task *tasks, size_t count, int64_t last, bool has_more,
+                       instant now, struct task_queue_effects *fx)
 {
     struct level *level = &q->levels[number];
     ensure(level->is_loading);
@@ -460,9 +466,7 @@ void task_queue_loaded(struct task_queue *q, int number, const struct loaded_tas
         if (known != NULL && known->order == tasks[i].order) continue; /* being written while it was read */
         if (known != NULL) {
             reach("task_queue: a task waits in memory and in the backlog");
-            struct task_queue_effect *effect = effect_add(fx, EFFECT_DELETE);
-            effect->level = number;
-            effect->order = tasks[i].order;
+            effect_delete(fx, known, tasks[i].order);
             continue;
         }
         struct queued_task *task = task_create(&tasks[i].task, tasks[i].order, now);
@@ -473,6 +477,7 @@ void task_queue_loaded(struct task_queue *q, int number, const struct loaded_tas
         map_put(&q->by_key, task_key_view(&key), task);
         wait_for_poller(q, task, now);
     }
+    if (last > level->loaded_to) level->loaded_to = last;
     if (!level->has_disk) level->disk_count = 0;
     meet(q, now, fx);
 }
@@ -565,6 +570,18 @@ void task_queue_worker_gone(struct task_queue *q, instant now, struct task_queue
     }
 }
 
+bool task_queue_was_polled(const struct task_queue *q, instant now, duration within)
+{
+    return q->poller_count != 0 || (q->last_poll.ns != 0 && instant_since(now, q->last_poll).ns < within.ns);
+}
+
+int64_t task_queue_backlog_count(const struct task_queue *q)
+{
+    int64_t count = 0;
+    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) count += (int64_t)(q->levels[i].task_count + q->levels[i].disk_count);
+    return count;
+}
+
 bool task_queue_is_idle(const struct task_queue *q, instant now)
 {
     if (q->poller_count != 0 || q->memory_count != 0 || instant_since(now, q->last_use).ns < q->options.idle_after.ns) return false;
@@ -616,11 +633,11 @@ err task_queue_set_weight(struct task_queue *q, struct str fairness_key, float w
 
 void task_queue_stats(const struct task_queue *q, instant now, struct task_queue_stats *stats)
 {
-    *stats = (struct task_queue_stats){.waiting_poller_count = q->poller_count, .rate_max = rate_limit(q)};
+    *stats = (struct task_queue_stats){.waiting_poller_count = q->poller_count, .rate_max = rate_limit(q),
+                                        .backlog_count = task_queue_backlog_count(q)};
     for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
         const struct level *level = &q->levels[i];
         stats->backlog_count_by_priority[i] = (int64_t)(level->task_count + level->disk_count);
-        stats->backlog_count += stats->backlog_count_by_priority[i];
         instant oldest = level_oldest(level);
         if (oldest.ns == INSTANT_NEVER.ns) continue;
         stats->backlog_age_by_priority[i] = instant_since(now, oldest);

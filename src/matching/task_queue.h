@@ -81,14 +81,14 @@ enum queue_effect_kind {
     EFFECT_DELIVER,       /* task and poller leave together; answer with finish or give_back */
     EFFECT_EMPTY,         /* poller: nothing came in time */
     EFFECT_PERSIST,       /* write this task's row; answer with persisted or persist_failed */
-    EFFECT_DELETE,        /* the row (level, order) is not needed any more; may be done late */
+    EFFECT_DELETE,        /* task's row (level, order) is not needed any more; may be done late */
     EFFECT_LOAD,          /* read rows of `level` after `order`, at most `limit`; answer with loaded or load_failed */
     EFFECT_EXPIRED,       /* transient: nobody took it in time; the task is gone after this effect */
     EFFECT_MOVE,          /* sticky queue without its worker: offer task to its normal queue; gone after this effect */
 };
 struct task_queue_effect {
     enum queue_effect_kind kind;
-    struct queued_task *task;   /* EXPIRED, MOVE: valid until the effects are cleared */
+    struct queued_task *task;   /* EXPIRED, MOVE, DELETE: valid until the effects are cleared */
     struct task_poller *poller;
     int level;                  /* priority whose backlog is meant */
     int64_t order;
@@ -144,10 +144,10 @@ void task_queue_persisted(struct task_queue *queue, struct queued_task *task, in
 /* The row could not be written; tried again later. is_gone: the run does not want the task any more. */
 void task_queue_persist_failed(struct task_queue *queue, struct queued_task *task, bool is_gone, instant now,
                                struct task_queue_effects *effects);
-/* A page of the backlog, in rising order, after the `order` of EFFECT_LOAD. has_more: there are rows behind it. */
+/* A page of the backlog, in rising order, after the `order` of EFFECT_LOAD, up to and with `last`. has_more: there are rows behind it. */
 struct loaded_task { struct queue_task task; int64_t order; };
-void task_queue_loaded(struct task_queue *queue, int level, const struct loaded_task *tasks, size_t count, bool has_more, instant now,
-                       struct task_queue_effects *effects);
+void task_queue_loaded(struct task_queue *queue, int level, const struct loaded_task *tasks, size_t count, int64_t last, bool has_more,
+                       instant now, struct task_queue_effects *effects);
 void task_queue_load_failed(struct task_queue *queue, int level, instant now);
 
 /* Deadlines, expiry, moves to the backlog, rate limits. */
@@ -159,6 +159,8 @@ instant task_queue_next_due(const struct task_queue *queue);
 void task_queue_worker_gone(struct task_queue *queue, instant now, struct task_queue_effects *effects);
 /* True when a task offered to this sticky queue has a worker to wait for. */
 bool task_queue_has_worker(const struct task_queue *queue, instant now);
+bool task_queue_was_polled(const struct task_queue *queue, instant now, duration within);
+int64_t task_queue_backlog_count(const struct task_queue *queue); /* as in the stats, cheap */
 /* True when nobody polls, nothing waits and nothing happened for the idle time: may be destroyed. */
 bool task_queue_is_idle(const struct task_queue *queue, instant now);
 

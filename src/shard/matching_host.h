@@ -57,12 +57,12 @@ struct matching_poll {
     /* the host's */
     struct host_queue *host_queue;
     struct queued_task *task;
-    struct list connection_link;
-    bool is_waiting;
+    struct list queue_link, connection_link, ready_link;
+    enum { POLL_OVER, POLL_WAITING, POLL_READY, POLL_HAS_TASK } state;
 };
 /* on_task or on_empty may be called before this returns. ERR_QUEUE_FULL, ERR_LIMIT: no callback will come. */
 MUST_USE err matching_poll(struct matching_host *host, struct matching_poll *poll);
-/* The caller went away. False: a task is delivered to it just now; its outcome must still be told. */
+/* The caller went away: no callback comes any more. False: on_task has been called; its outcome must still be told. */
 bool matching_cancel(struct matching_host *host, struct matching_poll *poll);
 void matching_accept(struct matching_host *host, struct matching_poll *poll);
 void matching_poll_again(struct matching_host *host, struct matching_poll *poll);
@@ -86,8 +86,9 @@ struct matching_query {
     instant deadline;
     int32_t priority;
     void (*on_expired)(struct matching_query *query); /* no worker took it by the deadline */
-    /* the host's: where it waits */
-    struct host_queue *host_queue;
+    /* the host's */
+    struct host_queue *host_queue;     /* where it waits */
+    struct list ready_link;
 };
 /* Delivered through a poll's on_task with is_query set; the poll is then ended with matching_accept (or given back). */
 MUST_USE err matching_query(struct matching_host *host, struct matching_query *query);

@@ -6,8 +6,8 @@
  *
  * (1) Calls of one workflow id run in the order of submission; runs of one workflow id live in one shard.
  * (2) `done` with ERR_NONE means durable, unless the step was relaxed: then nothing it built on can be lost any more.
- * (3) After a failed commit every run with unsaved or in-flight changes leaves memory, its waiting calls fail with
- *     the store's error (UNAVAILABLE), and it is read again, as stored, when next needed; its tasks are offered again.
+ * (3) After a failed commit every run that it or a later commit holds leaves memory; the calls behind them fail with the
+ *     store's error (UNAVAILABLE); the run is read again, as stored, and its tasks are offered again.
  * (4) Memory is bounded: cached runs by a budget (least recently used leave first), waiting calls, reads, messages and
  *     sleeping runs by number. What sleeps is on disk only, but for the next minute's.
  *
@@ -81,8 +81,7 @@ struct shard_call {
     /* the shard's */
     struct list link;
     struct shard_slot *slot;
-    struct shard_commit *commit;
-    err result;
+    bool is_run_missing;
 };
 
 void shard_submit(struct shard *shard, struct shard_call *call);
@@ -92,8 +91,10 @@ void shard_submit(struct shard *shard, struct shard_call *call);
 struct shard_write {
     const struct store_op *ops;
     size_t op_count;
-    void (*done)(struct shard_write *write, err result);
+    void (*done)(struct shard_write *write, err result); /* never inside shard_write */
+    /* the shard's */
     struct list link;
+    err result;
 };
 void shard_write(struct shard *shard, struct shard_write *write);
 /* A row nobody waits for: goes with the next commit, at the latest within 100 ms. Copied. */
@@ -127,7 +128,9 @@ void shard_read_history(struct shard *shard, struct shard_history_read *read);
 struct shard_watch {
     run_key run;
     void (*notify)(struct shard_watch *watch, enum notice_kind kind, struct str id); /* may remove watches, this one too */
+    /* the shard's */
     struct list link;
+    uint64_t round;
 };
 /* Begin within the step that saw the state to wait on, so that nothing is missed. A run that leaves memory by a failed
  * commit notifies NOTICE_CLOSED as well: look again. */
