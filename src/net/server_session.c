@@ -497,7 +497,7 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
     buf_append(session->out, call->prefix + call->prefix_count, from_prefix);
     call->prefix_count = (uint8_t)(call->prefix_count + from_prefix);
     left -= from_prefix;
-    buf_append(session->out, call->reply.data + call->reply_at, left);
+    if (left > 0) buf_append(session->out, call->reply.data + call->reply_at, left);
     call->reply_at += left;
     session->reply_bytes -= left;
     for (size_t i = 1; i < padding; i++) buf_append_byte(session->out, 0);
