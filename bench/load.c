@@ -36,7 +36,7 @@ struct load {
     struct grpc_client **clients;
     size_t next_client;
     char queue[64];
-    int64_t started, finished, errors, workflow_tasks, activity_tasks;
+    int64_t started, finished, errors, workflow_tasks, activity_tasks, activities_done;
     double *latencies;
     size_t latency_count;
     double begun;
@@ -47,7 +47,7 @@ struct load {
 };
 
 struct lane { struct load *load; int64_t number, signals_sent; double begun; char id[96], run_id[40]; struct str token; };
-struct poller { struct load *load; struct grpc_client *client; bool is_activity; char queue[80]; };
+struct poller { struct load *load; struct grpc_client *client; bool is_activity; char queue[96]; };
 
 static double seconds(void)
 {
@@ -102,6 +102,7 @@ static void responded(void *arg, const struct grpc_response *r)
 {
     struct poller *p = arg;
     if (r->code != GRPC_OK && !p->load->is_over) fail(p->load, "respond", r);
+    if (r->code == GRPC_OK && p->is_activity) p->load->activities_done++;
     poll_again(p);
 }
 
@@ -147,6 +148,15 @@ static void add_activity(struct arena *a, pb_ws_RespondWorkflowTaskCompletedRequ
     s->schedule_to_close_timeout = pb_duration_new(a, duration_s(60));
 }
 
+static void add_completion(struct arena *a, pb_ws_RespondWorkflowTaskCompletedRequest *q, const struct load *l)
+{
+    pb_command_Command *c = PB_PUSH_NEW(a, q, commands);
+    c->command_type = COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION;
+    c->attributes_case = pb_command_Command_complete_workflow_execution_command_attributes_tag;
+    c->complete_workflow_execution_command_attributes = pb_new(a, pb_command_CompleteWorkflowExecutionCommandAttributes);
+    c->complete_workflow_execution_command_attributes->result = payloads(a, l->f.payload);
+}
+
 /* Answers a workflow task from its whole history. */
 static void decide(struct arena *a, struct load *l, const pb_history_History *h, pb_ws_RespondWorkflowTaskCompletedRequest *q)
 {
@@ -165,11 +175,7 @@ static void decide(struct arena *a, struct load *l, const pb_history_History *h,
         if (s.scheduled == s.completed) add_activity(a, q, s.completed + 1, l);
         return;
     }
-    pb_command_Command *c = PB_PUSH_NEW(a, q, commands);
-    c->command_type = COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION;
-    c->attributes_case = pb_command_Command_complete_workflow_execution_command_attributes_tag;
-    c->complete_workflow_execution_command_attributes = pb_new(a, pb_command_CompleteWorkflowExecutionCommandAttributes);
-    c->complete_workflow_execution_command_attributes->result = payloads(a, l->f.payload);
+    add_completion(a, q, l);
 }
 
 static void open_counts(struct load *l)
@@ -197,14 +203,7 @@ static void got_workflow_task(void *arg, const struct grpc_response *r)
         pb_ws_RespondWorkflowTaskCompletedRequest q = {.task_token = task->task_token, .identity = STR("load"), .namespace = STR("default")};
         bool is_later = str_equal_c(l->f.scenario, "fan") && task->started_event_id > 3;
         if (!is_later) decide(&a, l, task->history, &q);
-        else if (l->activity_tasks >= l->f.activities) {
-            pb_history_History none = {0};
-            int64_t wanted = l->f.activities;
-            l->f.activities = 0;
-            decide(&a, l, &none, &q);
-            l->f.activities = wanted;
-            if (q.commands_count != 1 || q.commands[0]->command_type != COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION) q.commands_count = 0;
-        }
+        else if (l->activities_done >= l->f.activities) add_completion(&a, &q, l);
         open_counts(l);
         call(p->client, pb_ws_RespondWorkflowTaskCompleted_method, &q, duration_s(30), responded, p);
     }
@@ -454,7 +453,10 @@ static void run(struct load *l)
     if (str_equal_c(l->f.scenario, "fan")) printf(",\"first_tenth_ms\":%.1f,\"last_tenth_ms\":%.1f", (l->fan_first - l->begun) * 1000, (l->begun + elapsed - l->fan_last) * 1000);
     if (l->problem[0] != '\0') {
         printf(",\"first_error\":\"");
-        for (const char *c = l->problem; *c != '\0'; c++) printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+        for (const char *c = l->problem; *c != '\0'; c++) {
+            if (*c == '"' || *c == '\\') putchar('\\');
+            putchar(*c);
+        }
         printf("\"");
     }
     printf("}\n");
