@@ -49,8 +49,8 @@ void attribute_registry_remove(struct attribute_registry *registry, struct str n
 /* System, predefined or custom; NULL when there is none. Names are case-sensitive. registry may be NULL. */
 const struct attribute *attribute_find(const struct attribute_registry *registry, struct str name);
 
-/* A payload of a search attribute as a typed value. Elements of a list: value_at. A value of another type than the attribute's is
- * taken where it can be (an Int for a Double, a Keyword for a KeywordList). */
+/* A payload of a search attribute as typed values. A value of another type than the attribute's is taken where it can be (an Int for a
+ * Double, a Keyword for a KeywordList, a list of one for the one). */
 struct attribute_value {
     enum attribute_type type;     /* of the value: KEYWORD for each element of a list; NONE = null */
     struct str text;              /* TEXT, KEYWORD */
@@ -60,19 +60,20 @@ struct attribute_value {
 struct attribute_values {
     struct attribute_value *values; /* one, or the elements of a KeywordList; none: null */
     size_t count;
+    bool is_present;                /* an empty list is there without a value */
 };
 /* ERR_INVALID when the payload does not hold a value of that type. type NONE: what the payload's own "type" metadata says. */
 MUST_USE err attribute_decode(const pb_common_Payload *payload, enum attribute_type type, struct arena *arena,
                               struct attribute_values *values, struct error *error);
-/* The payload as clients see it: JSON with "type" in its metadata. */
-pb_common_Payload *attribute_encode(const struct attribute_value *value, enum attribute_type type, struct arena *arena);
+/* The payload as clients see it: JSON with "type" in its metadata. values: one, or any number for a KeywordList. */
+pb_common_Payload *attribute_encode(const struct attribute_values *values, enum attribute_type type, struct arena *arena);
 /* Checks the search attributes of a request against the registry and writes the type into each payload's metadata (in place,
  * `attributes` must be in the request's arena). ERR_INVALID: an unknown name, a system attribute, or a value that is not of the type. */
 MUST_USE err attributes_check(const struct attribute_registry *registry, pb_common_SearchAttributes *attributes,
                               struct arena *arena, struct error *error);
 
-/* The words of a Text value or of a Text literal, lower case, for matching: letters and digits of any script hold together. Calls `word`
- * with each; a word is cut at 64 bytes. */
+/* The words of a Text value or of a Text literal, for matching: letters and digits of any script hold together; lower case, and Latin letters
+ * without their accents. Calls `word` with each; a word is cut at 64 bytes. */
 void attribute_words(struct str text, void (*word)(void *arg, struct str word), void *arg);
 
 #endif

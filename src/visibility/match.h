@@ -1,37 +1,42 @@
 /* visibility/match.h: a filter evaluated on rows, their order and their pages. The memory store lists with this, and tests hold the
  * SQL against it.
  *
- * A comparison with a value that is absent is neither true nor false, as in SQL: `X != 1` and `NOT X = 1` leave out rows without X.
+ * Absent values, as on the official server: a comparison with one is neither true nor false (`X != 1` and `NOT X = 1` leave out rows
+ * without X), but a KeywordList or a Text without the word is plainly unequal to it, and CloseTime of an open run is later than any time.
+ * HistoryLength, HistorySizeBytes, StateTransitionCount and ExecutionDuration are absent while a run is open.
  * Pure. */
 #ifndef VISIBILITY_MATCH_H
 #define VISIBILITY_MATCH_H
 
+#include "proto/perdure/visibility.h"
 #include "visibility/query.h"
+
+/* The values of a row; a payload that is not of the type counts as absent. */
+struct attribute_values visibility_row_values(const pb_store_VisibilityRow *row, const struct attribute *attribute, struct arena *arena);
+int64_t visibility_row_start(const pb_store_VisibilityRow *row); /* ns */
+int64_t visibility_row_close(const pb_store_VisibilityRow *row); /* ns; INT64_MAX while open */
 
 bool visibility_matches(const struct visibility_query *query, const pb_store_VisibilityRow *row, struct arena *scratch);
 
-/* < 0: a comes first. Ties end with the run key, newest first, so only one row equals itself. */
-int visibility_compare(const struct visibility_query *query, const pb_store_VisibilityRow *a, const pb_store_VisibilityRow *b, struct arena *scratch);
-
-/* Where the next page begins: behind `last`. Opaque to clients; holds the sort values and the run key, and the instant at which the first
- * page was made: a run that closed since then keeps the place it had, so no run is given twice or left out.
- * Decoding: ERR_INVALID for bytes that are not a token of a query with this order. */
-struct visibility_page {
-    instant begun;                        /* of the first page */
-    int64_t run;                          /* of the last row */
-    struct attribute_value *sort;         /* order_count values, or two for the default order: close (INT64_MAX while open), start */
-    size_t sort_count;
+/* Where a row stands in the order of a query: one value for each ORDER BY, or for the default order its close (INT64_MAX while open) and its
+ * start; then the run key, newest first, so that no two rows stand at one place. An absent value comes last in either direction.
+ *
+ * begun: when the first page was made. What closed since then stands where it stood, so that pages neither repeat nor leave out a run. */
+struct visibility_place {
+    struct attribute_value *values; /* type NONE: absent */
+    size_t count;
+    int64_t run;
 };
-struct visibility_page visibility_page_behind(const struct visibility_query *query, instant begun, const pb_store_VisibilityRow *last,
-                                              struct arena *arena);
-struct str visibility_page_encode(const struct visibility_page *page, struct arena *arena);
-MUST_USE err visibility_page_decode(const struct visibility_query *query, struct str token, struct arena *arena,
-                                    struct visibility_page *page, struct error *error);
-/* Is the row behind the page's end? */
-bool visibility_page_is_behind(const struct visibility_query *query, const struct visibility_page *page, const pb_store_VisibilityRow *row,
-                               struct arena *scratch);
+struct visibility_place visibility_place_of(const struct visibility_query *query, instant begun, const pb_store_VisibilityRow *row, struct arena *arena);
+int visibility_place_compare(const struct visibility_query *query, const struct visibility_place *a, const struct visibility_place *b); /* < 0: a first */
 
-/* The values of the GROUP BY attributes of a row, as payloads; NULL for an absent one. */
-const pb_common_Payload **visibility_group_values(const struct visibility_query *query, const pb_store_VisibilityRow *row, struct arena *arena);
+/* A page token: the place of the last row that was given, and `begun`. Opaque to clients.
+ * Decoding: ERR_INVALID for bytes that are not a token of a query with this order. */
+struct str visibility_token_encode(const struct visibility_place *last, instant begun, struct arena *arena);
+MUST_USE err visibility_token_decode(const struct visibility_query *query, struct str token, struct arena *arena, struct visibility_place *last,
+                                     instant *begun, struct error *error);
+
+/* The value of a GROUP BY attribute as a payload (a list as a whole); NULL when absent. */
+const pb_common_Payload *visibility_group_value(const struct attribute *attribute, const struct attribute_values *values, struct arena *arena);
 
 #endif

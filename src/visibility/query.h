@@ -23,7 +23,8 @@ struct visibility_node {
     enum visibility_op op;
     struct visibility_node *left, *right; /* AND, OR; NOT has left alone */
     const struct attribute *attribute;    /* in the arena of the query */
-    struct attribute_value *values;       /* of the attribute's type; ExecutionStatus: a number of the enum */
+    struct attribute_value *values;       /* of the attribute's type (a list's: KEYWORD); ExecutionStatus: INT, a number of the enum; an Int
+                                             attribute compared with a fraction: DOUBLE */
     size_t value_count;
 };
 
@@ -44,18 +45,20 @@ struct visibility_query {
     instant now;                          /* when it was parsed: a page token holds it so that later pages see the order of the first */
 };
 
-enum visibility_entity { ENTITY_WORKFLOW, ENTITY_SCHEDULE };
+/* ScheduleId stands for the WorkflowId of a schedule's row, which is this and the schedule id. */
+#define VISIBILITY_SCHEDULE_PREFIX "temporal-sys-scheduler:"
+
 struct visibility_parse {
     const struct attribute_registry *registry; /* NULL: no custom attributes */
     instant now;
-    enum visibility_entity entity;        /* ENTITY_SCHEDULE: ScheduleId stands for the WorkflowId of the schedule's row */
     bool is_count;                        /* GROUP BY is allowed, ORDER BY is not */
 };
 
-/* Bytes of text, depth of parentheses and NOTs, and nodes (values included) that a filter may have. */
+/* Bytes of text, depth of parentheses and NOTs, and literals that a filter may have. A row of ANDs (or ORs) becomes a balanced tree, so the depth
+ * of a tree stays small. */
 #define VISIBILITY_TEXT_MAX 65536
-#define VISIBILITY_DEPTH_MAX 100
-#define VISIBILITY_NODE_MAX 10000
+#define VISIBILITY_DEPTH_MAX 50
+#define VISIBILITY_VALUE_MAX 5000
 
 /* Empty text means everything. ERR_INVALID with words that name what was met, what was expected and at which character (from 1). */
 MUST_USE err visibility_query_parse(struct str text, const struct visibility_parse *how, struct arena *arena,
