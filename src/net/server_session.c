@@ -8,7 +8,7 @@
 enum {
     STREAM_WINDOW = 1 << 20, CONNECTION_WINDOW = 16 << 20, /* bytes a peer may send ahead; see libraries.md */
     RESET_BURST = 10000, RESET_RATE = 1000,                /* streams a peer may reset, at once and per second */
-    CONTROL_FRAMES_PER_S = 2000,                           /* pings, settings, priorities, empty data */
+    CONTROL_FRAMES_PER_S = 2000,                           /* pings, settings, empty data */
     ACKS_QUEUED_MAX = 1000, CONTINUATIONS_MAX = 8, SETTINGS_PER_FRAME_MAX = 32,
     REPLY_HEADER_BLOCK_MAX = 1 << 20,
     PING_STRIKES_MAX = 2, /* as gRPC servers do */
@@ -71,8 +71,7 @@ void server_session_drain(struct server_session *session)
     session->drain_at = steady(session->core);
     if (!session->has_settings) {
         session->is_closing = true;
-    } else if (nghttp2_submit_shutdown_notice(session->h2) != 0
-               || nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, drain_ping) != 0) {
+    } else if (nghttp2_submit_shutdown_notice(session->h2) != 0) { /* its ping follows once it is written */
         session->is_cut = true;
     }
     session_pending(session);
@@ -441,7 +440,6 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
         session->has_settings = true;
         if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) count_control_frame(session);
         return 0;
-    case NGHTTP2_PRIORITY: count_control_frame(session); return 0;
     default: return 0;
     }
 }
@@ -450,6 +448,9 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 static int on_frame_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 {
     struct server_session *session = arg;
+    /* A ping overtakes a GOAWAY that waits to be written, and its answer must mean that the peer has read that one. */
+    if (frame->hd.type == NGHTTP2_GOAWAY && session->is_draining && !session->is_last_goaway_sent)
+        return nghttp2_submit_ping(h2, NGHTTP2_FLAG_NONE, drain_ping) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
     session->is_ping_free = true;
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
