@@ -373,6 +373,7 @@ static void leave_workflow_task(struct run *run)
     run->new_lang_flags = NULL;
     run->new_lang_flags_count = run->new_lang_flags_capacity_ = 0;
     arena_reset(&run->task_arena);
+    feed_drop_pages(&run->feed); /* jobs point into them until here */
 }
 
 static enum run_want at_end(struct run *run, struct buf *activation)

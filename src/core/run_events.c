@@ -293,7 +293,6 @@ err run_apply_events(struct run *run, size_t end)
     }
     while (feed->at < end) TRY(apply_event(run, feed->events[feed->at++]));
     if (run->is_matching) TRY(end_matching(run, NULL));
-    feed_drop_pages(feed);
     return ERR_NONE;
 }
 

@@ -11,7 +11,7 @@
  * The workflow's clock moves to complete_time, which is counted from the start of the workflow task.
  * Source: histories of the official SDKs (testdata local_*). */
 #include "core/run_state.h"
-#include "core/json.h"
+#include "core/marker.h"
 
 #include <stdlib.h>
 
@@ -148,16 +148,6 @@ err local_request_cancel(struct run *run, const pb_core_Command *c)
 
 /* ---- replaying --------------------------------------------------------------------------------------------------- */
 
-static bool marker_time(struct str json, const char *name, int64_t *ns)
-{
-    struct str object, raw;
-    int64_t seconds, nanos;
-    if (!json_field(json, name, &object) || !json_field(object, "seconds", &raw) || !json_int(raw, &seconds)) return false;
-    if (!json_field(object, "nanos", &raw) || !json_int(raw, &nanos)) return false;
-    if (nanos < 0 || nanos >= NS_PER_S || __builtin_mul_overflow(seconds, NS_PER_S, ns)) return false;
-    return !__builtin_add_overflow(*ns, nanos, ns);
-}
-
 static const pb_common_Payload *marker_detail(const event_t *e, const char *key)
 {
     const pb_history_MarkerRecordedEventAttributes *a = e->marker_recorded_event_attributes;
@@ -166,22 +156,13 @@ static const pb_common_Payload *marker_detail(const event_t *e, const char *key)
     return NULL;
 }
 
-static bool marker_number(struct str json, const char *name, uint32_t *out)
-{
-    struct str raw;
-    int64_t value;
-    if (!json_field(json, name, &raw) || !json_int(raw, &value) || value < 0 || value > UINT32_MAX) return false;
-    *out = (uint32_t)value;
-    return true;
-}
-
 err local_note_marker(struct run *run, const event_t *e)
 {
     const pb_common_Payload *data = marker_detail(e, "data");
     struct seen_marker seen = {.event = e};
-    if (data == NULL || !marker_number(data->data, "seq", &seen.seq))
+    if (data == NULL || !marker_uint32(&run->scratch, data->data, "seq", &seen.seq))
         return run_diverge(run, "event %" PRId64 " is the marker of a local activity, but does not say of which", e->event_id);
-    seen.has_index = marker_number(data->data, "activation_index", &seen.activation_index);
+    seen.has_index = marker_uint32(&run->scratch, data->data, "activation_index", &seen.activation_index);
     struct seen_marker *slot = pb_grow(&run->task_arena, (void **)&run->seen, &run->seen_count, &run->seen_capacity, sizeof seen);
     *slot = seen;
     return ERR_NONE;
@@ -192,11 +173,11 @@ static void local_play(struct run *run, struct machine *m, const event_t *e)
     struct str json = marker_detail(e, "data")->data;
     struct marker_data data = {.result = marker_detail(e, "result"), .failure = e->marker_recorded_event_attributes->failure};
     int64_t backoff;
-    if (!marker_number(json, "attempt", &data.attempt)) data.attempt = 1;
-    if (!marker_time(json, "complete_time", &data.complete_time.ns)) data.complete_time = (instant){0};
-    if (!marker_time(json, "original_schedule_time", &data.original_schedule_time.ns)) data.original_schedule_time = (instant){0};
+    if (!marker_uint32(&run->scratch, json, "attempt", &data.attempt)) data.attempt = 1;
+    if (!marker_time(&run->scratch, json, "complete_time", &data.complete_time.ns)) data.complete_time = (instant){0};
+    if (!marker_time(&run->scratch, json, "original_schedule_time", &data.original_schedule_time.ns)) data.original_schedule_time = (instant){0};
     int32_t outcome = pb_core_ResolveActivity_completed_tag;
-    if (marker_time(json, "backoff", &backoff)) {
+    if (marker_time(&run->scratch, json, "backoff", &backoff)) {
         data.backoff.ns = backoff;
         outcome = pb_core_ResolveActivity_backoff_tag;
     } else if (data.failure != NULL) {
@@ -310,23 +291,17 @@ void local_drop_all(struct run *run)
 
 /* ---- the marker -------------------------------------------------------------------------------------------------- */
 
-static void write_time(struct buf *out, const char *name, int64_t ns, bool is_set)
-{
-    if (!is_set) buf_printf(out, ",\"%s\":null", name);
-    else buf_printf(out, ",\"%s\":{\"seconds\":%" PRId64 ",\"nanos\":%" PRId64 "}", name, ns / NS_PER_S, ns % NS_PER_S);
-}
-
 void local_marker_build(struct run *run UNUSED, struct outgoing *out, struct arena *arena, pb_command_Command *c)
 {
     const struct marker_data *d = out->extra;
     struct buf text = {0};
     buf_printf(&text, "{\"seq\":%u,\"attempt\":%u,\"activity_id\":", out->seq, d->attempt);
-    json_write_string(&text, out->id);
+    marker_put_string(&text, out->id);
     buf_append_str(&text, STR(",\"activity_type\":"));
-    json_write_string(&text, out->name);
-    write_time(&text, "complete_time", d->complete_time.ns, instant_is_set(d->complete_time));
-    write_time(&text, "backoff", d->backoff.ns, !duration_is_zero(d->backoff));
-    write_time(&text, "original_schedule_time", d->original_schedule_time.ns, instant_is_set(d->original_schedule_time));
+    marker_put_string(&text, out->name);
+    marker_put_time(&text, "complete_time", d->complete_time.ns, instant_is_set(d->complete_time));
+    marker_put_time(&text, "backoff", d->backoff.ns, !duration_is_zero(d->backoff));
+    marker_put_time(&text, "original_schedule_time", d->original_schedule_time.ns, instant_is_set(d->original_schedule_time));
     buf_printf(&text, ",\"activation_index\":%u}", d->activation_index);
 
     pb_command_RecordMarkerCommandAttributes *a = c->record_marker_command_attributes =
@@ -363,9 +338,9 @@ err marker_matched(struct run *run, struct outgoing *out, const event_t *e)
     }
     const pb_common_Payload *data = marker_detail(e, "data");
     uint32_t seq = 0;
-    if (str_equal_c(name, "core_local_activity") && data != NULL && marker_number(data->data, "seq", &seq) && seq == out->seq) {
-        struct str raw, type;
-        if (!json_field(data->data, "activity_type", &raw) || !json_string(raw, &run->scratch, &type) || str_equal(type, out->name))
+    if (str_equal_c(name, "core_local_activity") && data != NULL && marker_uint32(&run->scratch, data->data, "seq", &seq) && seq == out->seq) {
+        struct str type;
+        if (!marker_string(&run->scratch, data->data, "activity_type", &type) || str_equal(type, out->name))
             return ERR_NONE;
         return run_diverge(run, "event %" PRId64 " is the result of a local activity of type \"%.*s\", the workflow code runs one of type \"%.*s\"",
                            e->event_id, STR_ARG(type), STR_ARG(out->name));

@@ -11,7 +11,7 @@
  * Source: histories of the official SDKs (testdata patched); the search attribute is younger than the marker, so it is
  * taken when it is there and not missed when it is not. */
 #include "core/run_state.h"
-#include "core/json.h"
+#include "core/marker.h"
 
 enum { UPSERT_SIZE_MAX = 2048 };
 #define CHANGE_VERSION "TemporalChangeVersion"
@@ -22,11 +22,10 @@ bool patch_of_marker(const event_t *e, struct arena *arena, struct str *id, bool
     const pb_history_MarkerRecordedEventAttributes *a = e->marker_recorded_event_attributes;
     if (!str_equal_c(a->marker_name, "core_patch")) return false;
     for (size_t i = 0; i < a->details_count; i++) {
-        struct str raw, flag;
         if (!str_equal_c(a->details[i]->key, "patch-data")) continue;
         const pb_common_Payload *p = first_payload(a->details[i]->value);
-        if (p == NULL || !json_field(p->data, "id", &raw) || !json_string(raw, arena, id)) return false;
-        if (!json_field(p->data, "deprecated", &flag) || !json_bool(flag, is_deprecated)) *is_deprecated = false;
+        if (p == NULL || !marker_string(arena, p->data, "id", id)) return false;
+        if (!marker_bool(arena, p->data, "deprecated", is_deprecated)) *is_deprecated = false;
         return true;
     }
     return false;
@@ -55,7 +54,7 @@ static struct str patch_list(struct run *run, struct arena *arena)
     size_t at = 0, count = 0;
     while (map_next(&run->patches, &at, &id) != NULL) {
         buf_append_byte(&text, count++ == 0 ? '[' : ',');
-        json_write_string(&text, id);
+        marker_put_string(&text, id);
     }
     buf_append_byte(&text, ']');
     struct str list = arena_str(arena, buf_view(&text));
@@ -103,7 +102,7 @@ void patch_build(struct run *run UNUSED, struct outgoing *out, struct arena *are
 {
     struct buf text = {0};
     buf_append_str(&text, STR("{\"id\":"));
-    json_write_string(&text, out->id);
+    marker_put_string(&text, out->id);
     buf_printf(&text, ",\"deprecated\":%s}", out->is_deprecated ? "true" : "false");
     pb_command_RecordMarkerCommandAttributes *a = c->record_marker_command_attributes =
         pb_new(arena, pb_command_RecordMarkerCommandAttributes);
