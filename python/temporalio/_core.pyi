@@ -109,6 +109,17 @@ class Worker:
 
     def __init__(self, connection: Connection, options: Message) -> None: ...
     def validate(self, loop: Loop, future: asyncio.Future[None]) -> None: ...
+    def start(self) -> None:
+        """Begins to poll; after the callbacks are set. Without it initiate and finalize_shutdown have nothing to do."""
+    def replace_connection(self, connection: Connection) -> None:
+        """Polls and answers go over this one from now on."""
+    def on_slots(self, callback: Any) -> None:
+        """callback(what, custom_id, number, context) is called (with the GIL, from C threads) for slots of suppliers that
+        have a custom_id. C makes up `number` for each slot. what: "reserve" (answer with grant_slot when there is one),
+        "cancel" (of a reserve), "try" (returns whether there is one), "used" and "release". context is a dict: for
+        reserve and try task_queue, worker_identity, worker_build_id, worker_deployment_version, is_sticky; for used
+        workflow_type and is_sticky, or activity_type."""
+    def grant_slot(self, number: int) -> None: ...
     def next_activation(self, timeout: Optional[float]) -> Optional[Message]:
         """Blocks for the next perdure.core.v1.Activation; None when the timeout passed or the worker has shut down."""
     def complete_activation(self, completion: Message) -> None: ...

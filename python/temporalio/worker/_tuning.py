@@ -203,6 +203,10 @@ class WorkerTuner(ABC):
         """The most activities that can run at once, when that is known beforehand."""
         return _slots_max(self._get_activity_task_slot_supplier())
 
+    def _nexus_max(self) -> Optional[int]:
+        """The same of Nexus tasks."""
+        return _slots_max(self._get_nexus_slot_supplier())
+
 
 @dataclass
 class _CompositeTuner(WorkerTuner):

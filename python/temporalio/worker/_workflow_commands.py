@@ -209,6 +209,9 @@ class CommandBuilder:
     ) -> temporalio.workflow.ActivityHandle[Any]:
         self._assert_not_read_only("start local activity")
         name, arg_types, ret_type = _activity_parts(activity, result_type)
+        check = self._extern_functions.get("__temporal_assert_local_activity_valid")
+        if check is not None:
+            check(name)
         return self._outbound.start_local_activity(
             StartLocalActivityInput(
                 activity=name, args=args, headers={}, arg_types=arg_types, ret_type=ret_type, **options

@@ -1,0 +1,746 @@
+"""The activity side of a worker: takes activity tasks from C, runs the functions, hands the results back.
+
+An async activity is a task on the event loop. A plain one runs on a thread or process of the activity executor; on a
+thread, without interceptors and codecs, it goes there and back without passing through the loop again. Heartbeats go
+straight to C from whatever thread they are made on, so nothing that blocks the loop holds them up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import ctypes
+import logging
+import pickle
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Optional
+
+import temporalio.activity
+import temporalio.common
+from temporalio._values import to_datetime, to_timedelta_or_none
+from temporalio.common import RawValue
+from temporalio.converter import ActivitySerializationContext
+from temporalio.converter._messages import headers_to_protos, payload_to_proto
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
+
+from ._interceptor import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+from ._shared_state import SharedHeartbeatSender, SharedStateManager
+
+if TYPE_CHECKING:
+    from temporalio import _core
+    from temporalio.client import Client
+    from temporalio.converter import DataConverter
+
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+
+
+class RunningActivity:
+    """One attempt at work. Shared by the thread that runs it and the loop's thread, which cancels it."""
+
+    __slots__ = (
+        "token",
+        "start",
+        "definition",
+        "done",
+        "task",
+        "cancellation_details",
+        "cancelled_event",
+        "shutdown_event",
+        "thread_raiser",
+        "is_cancelled",
+        "heartbeat_error",
+        "last_heartbeat",
+        "converter",
+        "lock",
+    )
+
+    def __init__(self, token: bytes, start: Message, definition: temporalio.activity._Definition) -> None:
+        self.token = token
+        self.start = start
+        self.definition = definition
+        self.done = False
+        self.task: Optional[asyncio.Task[None]] = None
+        self.cancellation_details = temporalio.activity._ActivityCancellationDetailsHolder()
+        self.cancelled_event: Any = None
+        self.shutdown_event: Any = None
+        self.thread_raiser: Optional[ThreadRaiser] = None
+        self.is_cancelled = False
+        self.heartbeat_error: Optional[Exception] = None
+        self.last_heartbeat: Optional[concurrent.futures.Future[Any]] = None
+        self.converter: Any = None
+        self.lock = threading.Lock()
+
+    def cancel(self, details: temporalio.activity.ActivityCancellationDetails) -> None:
+        """Asks the activity to stop. On the loop's thread."""
+        self.cancellation_details.details = details
+        self.is_cancelled = True
+        if self.cancelled_event is not None:
+            self.cancelled_event.set()
+        if self.done:
+            return
+        if self.thread_raiser is not None:
+            self.thread_raiser.raise_in_thread(_ThreadCancelled())
+        elif self.definition.is_async and self.task is not None:
+            self.task.cancel()
+
+
+class ThreadRaiser:
+    """Raises an exception on the thread of an activity, now or when the last shield is gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread_id: Optional[int] = None
+        self._pending: Optional[BaseException] = None
+        self._shield_depth = 0
+
+    def enter(self) -> None:
+        """The activity begins on this thread."""
+        with self._lock:
+            self._thread_id = threading.get_ident()
+
+    def leave(self) -> None:
+        """The activity has returned: nothing may be raised on this thread any more."""
+        with self._lock:
+            thread_id, self._thread_id = self._thread_id, None
+            self._pending = None
+        if thread_id is not None:
+            # What was set and not yet raised would hit whoever has the thread next
+            _set_async_exception(thread_id, None)
+
+    def raise_in_thread(self, error: BaseException) -> None:
+        with self._lock:
+            if self._thread_id is None:
+                return
+            if self._shield_depth:
+                self._pending = error
+            else:
+                _set_async_exception(self._thread_id, type(error))
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        with self._lock:
+            self._shield_depth += 1
+        try:
+            yield None
+        finally:
+            with self._lock:
+                self._shield_depth -= 1
+                pending = None
+                if not self._shield_depth:
+                    pending, self._pending = self._pending, None
+            if pending is not None:
+                raise pending
+
+
+def _set_async_exception(thread_id: int, error: Optional[type[BaseException]]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
+    )
+
+
+class _ThreadCancelled(CancelledError):
+    """What cancellation raises on a thread: C instantiates it without arguments."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled")
+
+
+class ActivityWorker:
+    """See the module's description.
+
+    Thread: the event loop's, unless a method says otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        core: Callable[[], _core.Worker],
+        client: Callable[[], Client],
+        task_queue: str,
+        activities: Sequence[Callable],
+        activity_executor: Optional[concurrent.futures.Executor],
+        shared_state_manager: Optional[SharedStateManager],
+        data_converter: DataConverter,
+        interceptors: Sequence[Interceptor],
+        metric_meter: Callable[[], temporalio.common.MetricMeter],
+        encode_headers: bool,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._core = core
+        self._client = client
+        self._task_queue = task_queue
+        self._executor = activity_executor
+        self._shared_state_manager = shared_state_manager
+        self._data_converter = data_converter
+        self._interceptors = interceptors
+        self._metric_meter = metric_meter
+        self._encode_headers = encode_headers
+        self._on_fatal = on_fatal
+        self._running_activities: dict[bytes, RunningActivity] = {}
+        self._worker_shutdown_event: Any = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._activities: dict[str, temporalio.activity._Definition] = {}
+        self._dynamic: Optional[temporalio.activity._Definition] = None
+        self.is_fast = not interceptors and not data_converter._has_transform
+        converter = data_converter.payload_converter
+        probe = ActivitySerializationContext("", "", "", "", "", "", False)
+        self._is_context_aware = data_converter.with_context(probe) is not data_converter
+        self._converter = converter
+        for fn in activities:
+            self._register(fn)
+
+    # ---------------------------------------------------------------------------------------------------- registration
+
+    def _register(self, fn: Callable) -> None:
+        definition = temporalio.activity._Definition.must_from_callable(fn)
+        name = definition.name
+        if name is None:
+            if self._dynamic is not None:
+                raise TypeError("More than one dynamic activity")
+            self._dynamic = definition
+        elif name in self._activities:
+            raise ValueError(f"More than one activity named {name}")
+        else:
+            self._activities[name] = definition
+        if definition.is_async:
+            return
+        what = f"Activity {name}" if name is not None else "The dynamic activity"
+        if self._executor is None:
+            raise ValueError(
+                f"{what} is not async so an activity_executor must be present: give the worker a ThreadPoolExecutor "
+                "for it, or make it `async def` if it never blocks"
+            )
+        if isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
+            return
+        if self._shared_state_manager is None:
+            raise ValueError(
+                f"{what} is not async and its executor is not a ThreadPoolExecutor, so a shared_state_manager must be "
+                "present"
+            )
+        try:
+            pickle.dumps(fn)
+        except Exception as err:
+            raise TypeError(f"{what} must be picklable when using a process executor") from err
+
+    # ------------------------------------------------------------------------------------------------------------ tasks
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Called before the first task."""
+        self._loop = loop
+        thread_event: Any = threading.Event()
+        if self._executor is not None and not isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
+            if self._shared_state_manager is not None:
+                thread_event = self._shared_state_manager.new_event()
+        self._worker_shutdown_event = temporalio.common._CompositeEvent(thread_event, asyncio.Event())
+
+    def notify_shutdown(self) -> None:
+        """Tells running activities that the worker is going down."""
+        if self._worker_shutdown_event is not None:
+            self._worker_shutdown_event.set()
+
+    async def wait_all_completed(self) -> None:
+        """Returns when no activity runs."""
+        while self._running_activities:
+            tasks = [r.task for r in self._running_activities.values() if r.task is not None]
+            if tasks:
+                await asyncio.wait(tasks, timeout=0.05)
+            else:
+                await asyncio.sleep(0.005)
+
+    def handle_task(self, task: Message) -> None:
+        """Takes an ActivityTask message."""
+        token = task["task_token"]
+        if "start" in task:
+            self._start(token, task["start"])
+        elif "cancel" in task:
+            running = self._running_activities.get(token)
+            if running is None:
+                return
+            running.cancel(temporalio.activity.ActivityCancellationDetails._from_dict(task["cancel"]))
+
+    def _start(self, token: bytes, start: Message) -> None:
+        definition = self._activities.get(start["activity_type"]) or self._dynamic
+        if definition is None:
+            self._core().complete_activity({"task_token": token, "failed": self._unknown(start)})
+            return
+        running = RunningActivity(token, start, definition)
+        self._running_activities[token] = running
+        assert self._loop is not None
+        if self.is_fast and not definition.is_async:
+            executor = self._executor
+            if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+                self._prepare_thread(running)
+                try:
+                    executor.submit(self._run_on_thread, running)
+                except RuntimeError as err:
+                    self._fail(running, err)
+                    self._fatal(err)
+                return
+        running.task = self._loop.create_task(self._run(running), name=f"activity: {start['activity_type']}")
+
+    def assert_registered(self, name: str) -> None:
+        """Raises for an activity that this worker does not have. Any thread."""
+        if name not in self._activities and self._dynamic is None:
+            raise unknown_activity(name, self._activities)
+
+    def _unknown(self, start: Message) -> Message:
+        error = unknown_activity(start["activity_type"], self._activities)
+        return self._data_converter.failure_converter._to_dict(error, self._converter)
+
+    def _converters(self, running: RunningActivity) -> DataConverter:
+        if not self._is_context_aware:
+            return self._data_converter
+        start = running.start
+        return self._data_converter.with_context(
+            ActivitySerializationContext(
+                namespace=start.get("workflow_namespace") or self._client().namespace,
+                activity_id=start.get("activity_id"),
+                activity_type=start["activity_type"],
+                activity_task_queue=self._task_queue,
+                workflow_id=start.get("workflow_id") or None,
+                workflow_type=start.get("workflow_type") or None,
+                is_local=start.get("is_local", False),
+            )
+        )
+
+    # -------------------------------------------------------------------------------------------------- on a thread only
+
+    def _prepare_thread(self, running: RunningActivity) -> None:
+        running.converter = self._converters(running)
+        running.cancelled_event = temporalio.common._CompositeEvent(threading.Event(), None)
+        if not running.definition.no_thread_cancel_exception:
+            running.thread_raiser = ThreadRaiser()
+
+    def _run_on_thread(self, running: RunningActivity) -> None:
+        """The whole of a plain activity. Thread: the activity executor's."""
+        core = self._core()
+        try:
+            converter = running.converter
+            args = self._args(running, running.start.get("input") or (), converter)
+            context = self._context(running, converter, client=None)
+            result = contextvars.Context().run(_run_sync, context, running.thread_raiser, running.definition.fn, args)
+            running.done = True
+            payload = converter.payload_converter._to_dicts((result,))[0]
+            outcome: Message = {"completed": {"result": payload}}
+        except BaseException as err:
+            running.done = True
+            outcome = self._outcome_of(running, err)
+        self._running_activities.pop(running.token, None)
+        outcome["task_token"] = running.token
+        core.complete_activity(outcome)
+
+    # ---------------------------------------------------------------------------------------------------- through the loop
+
+    async def _run(self, running: RunningActivity) -> None:
+        """The whole of an activity that is async, or has interceptors, codecs or processes on its way."""
+        token = running.token
+        try:
+            try:
+                running.converter = converter = self._converters(running)
+                if converter._has_transform:
+                    await self._decode_start(running, converter)
+                args = self._args(running, running.start.get("input") or (), converter)
+                result = await self._execute(running, args, converter)
+                running.done = True
+                if converter._has_transform:
+                    payload = (await converter._encode_dicts((result,)))[0]
+                else:
+                    payload = converter.payload_converter._to_dicts((result,))[0]
+                outcome: Message = {"completed": {"result": payload}}
+            except BaseException as err:
+                running.done = True
+                outcome = self._outcome_of(running, err)
+                if running.converter is not None and running.converter._has_transform:
+                    await self._encode_outcome(outcome, running.converter)
+                if isinstance(err, concurrent.futures.BrokenExecutor):
+                    self._fatal(err)
+            if running.last_heartbeat is not None:
+                await asyncio.wait([asyncio.wrap_future(running.last_heartbeat)])
+            if running.heartbeat_error is not None and "completed" in outcome:
+                outcome = {"failed": self._failure_of(running, running.heartbeat_error)}
+        finally:
+            self._running_activities.pop(token, None)
+        outcome["task_token"] = token
+        self._core().complete_activity(outcome)
+
+    async def _decode_start(self, running: RunningActivity, converter: DataConverter) -> None:
+        start = running.start
+        for field in ("input", "heartbeat_details"):
+            if start.get(field):
+                start[field] = await converter._inbound_dicts(start[field])
+        if self._encode_headers and start.get("headers"):
+            headers = start["headers"]
+            start["headers"] = {k: (await converter._inbound_dicts([v]))[0] for k, v in headers.items()}
+
+    async def _encode_outcome(self, outcome: Message, converter: DataConverter) -> None:
+        for kind in ("failed", "cancelled"):
+            if kind in outcome:
+                outcome[kind] = await converter._outbound_failure_dict(outcome[kind])
+
+    async def _execute(self, running: RunningActivity, args: Sequence[Any], converter: DataConverter) -> Any:
+        definition = running.definition
+        assert self._loop is not None
+        is_process = False
+        if definition.is_async:
+            running.cancelled_event = temporalio.common._CompositeEvent(threading.Event(), asyncio.Event())
+        elif isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
+            running.cancelled_event = temporalio.common._CompositeEvent(threading.Event(), asyncio.Event())
+            if not definition.no_thread_cancel_exception:
+                running.thread_raiser = ThreadRaiser()
+        else:
+            assert self._shared_state_manager is not None
+            is_process = True
+            event = self._shared_state_manager.new_event()
+            running.cancelled_event = temporalio.common._CompositeEvent(event, asyncio.Event())
+        if running.is_cancelled:
+            running.cancelled_event.set()
+        context = self._context(running, converter, client=self._client() if definition.is_async else None)
+        root = _RootInbound(self, running, context)
+        inbound: ActivityInboundInterceptor = root
+        for interceptor in reversed(list(self._interceptors)):
+            inbound = interceptor.intercept_activity(inbound)
+        inbound.init(_RootOutbound(self, running, converter))
+        context.info = root.outbound.info
+        context.heartbeat = root.outbound.heartbeat
+        temporalio.activity._Context.set(context)
+        input = ExecuteActivityInput(
+            fn=definition.fn,
+            args=args,
+            executor=None if definition.is_async else self._executor,
+            headers=headers_to_protos(running.start.get("headers")) if running.start.get("headers") else {},
+        )
+        try:
+            return await inbound.execute_activity(input)
+        finally:
+            if is_process:
+                assert self._shared_state_manager is not None
+                await self._shared_state_manager.unregister_heartbeater(running.token)
+
+    # ---------------------------------------------------------------------------------------------------- what all share
+
+    def _args(self, running: RunningActivity, payloads: Sequence[Message], converter: DataConverter) -> Sequence[Any]:
+        definition = running.definition
+        if definition.name is None:
+            return [[RawValue(payload_to_proto(p)) for p in payloads]]
+        if not payloads:
+            return ()
+        hints = definition.arg_types
+        if hints is not None and len(hints) != len(payloads):
+            hints = None
+        try:
+            values: list[Any] = converter.payload_converter._from_dicts(payloads, hints)
+            return values
+        except Exception as err:
+            raise ApplicationError("Failed decoding arguments", type=type(err).__name__) from err
+
+    def _context(
+        self, running: RunningActivity, converter: DataConverter, *, client: Optional[Client]
+    ) -> temporalio.activity._Context:
+        info: Optional[temporalio.activity.Info] = None
+
+        def get_info() -> temporalio.activity.Info:
+            nonlocal info
+            if info is None:
+                info = self.make_info(running, converter)
+            return info
+
+        raiser = running.thread_raiser
+        return temporalio.activity._Context(
+            info=get_info,
+            heartbeat=lambda *details: self.heartbeat(running, converter, details),
+            cancelled_event=running.cancelled_event,
+            worker_shutdown_event=self._worker_shutdown_event,
+            shield_thread_cancel_exception=raiser.shielded if raiser is not None else None,
+            payload_converter_class_or_instance=converter.payload_converter,
+            runtime_metric_meter=self._metric_meter(),
+            client=client,
+            cancellation_details=running.cancellation_details,
+        )
+
+    def make_info(self, running: RunningActivity, converter: DataConverter) -> temporalio.activity.Info:
+        """The activity's Info. Any thread."""
+        start = running.start
+        details = start.get("heartbeat_details") or ()
+        retry_policy = start.get("retry_policy")
+        scheduled = start.get("scheduled_time", 0)
+        return temporalio.activity.Info(
+            activity_id=start.get("activity_id", ""),
+            activity_type=start["activity_type"],
+            attempt=start.get("attempt", 1),
+            current_attempt_scheduled_time=to_datetime(start.get("current_attempt_scheduled_time", scheduled)),
+            heartbeat_details=converter.payload_converter._from_dicts(details) if details else [],
+            heartbeat_timeout=to_timedelta_or_none(start.get("heartbeat_timeout") or None),
+            is_local=start.get("is_local", False),
+            namespace=start.get("workflow_namespace") or self._client().namespace,
+            schedule_to_close_timeout=to_timedelta_or_none(start.get("schedule_to_close_timeout") or None),
+            scheduled_time=to_datetime(scheduled),
+            start_to_close_timeout=to_timedelta_or_none(start.get("start_to_close_timeout") or None),
+            started_time=to_datetime(start.get("started_time", 0)),
+            task_queue=self._task_queue,
+            task_token=running.token,
+            workflow_id=start.get("workflow_id") or None,
+            workflow_namespace=start.get("workflow_namespace") or None,
+            workflow_run_id=start.get("workflow_run_id") or None,
+            workflow_type=start.get("workflow_type") or None,
+            priority=temporalio.common.Priority._from_dict(start.get("priority")),
+            retry_policy=temporalio.common.RetryPolicy._from_dict(retry_policy) if retry_policy else None,
+            activity_run_id=start.get("activity_run_id") or None,
+        )
+
+    def heartbeat(self, running: RunningActivity, converter: DataConverter, details: Sequence[Any]) -> None:
+        """Records a heartbeat. Any thread."""
+        if running.done:
+            return
+        try:
+            payloads = converter.payload_converter._to_dicts(details) if details else []
+            if not converter._has_transform:
+                self._core().record_heartbeat(running.token, payloads)
+                return
+        except Exception as err:
+            self._on_heartbeat_error(running, err)
+            return
+        assert self._loop is not None
+        running.last_heartbeat = asyncio.run_coroutine_threadsafe(
+            self._encode_heartbeat(running, converter, payloads, running.last_heartbeat), self._loop
+        )
+
+    async def _encode_heartbeat(
+        self,
+        running: RunningActivity,
+        converter: DataConverter,
+        payloads: Sequence[Message],
+        before: Optional[concurrent.futures.Future[Any]],
+    ) -> None:
+        try:
+            encoded = await converter._outbound_dicts(payloads)
+            if before is not None:
+                await asyncio.wait([asyncio.wrap_future(before)])
+            self._core().record_heartbeat(running.token, encoded)
+        except Exception as err:
+            self._on_heartbeat_error(running, err)
+
+    def _on_heartbeat_error(self, running: RunningActivity, err: Exception) -> None:
+        """A heartbeat whose details cannot be sent fails the activity."""
+        logger.warning("The details of a heartbeat could not be converted, the activity is cancelled", exc_info=err)
+        assert self._loop is not None
+        running.heartbeat_error = err
+        details = temporalio.activity.ActivityCancellationDetails()
+        self._loop.call_soon_threadsafe(running.cancel, details)
+
+    def _outcome_of(self, running: RunningActivity, err: BaseException) -> Message:
+        """What an exception that left the activity is to the server. Any thread."""
+        if isinstance(err, temporalio.activity._CompleteAsyncError):
+            return {"will_complete_async": {}}
+        is_cancelled = isinstance(err, (asyncio.CancelledError, CancelledError))
+        if is_cancelled and running.heartbeat_error is not None:
+            return {"failed": self._failure_of(running, running.heartbeat_error)}
+        details = running.cancellation_details.details
+        if is_cancelled and details is not None:
+            for is_set, word in ((details.paused, "pause"), (details.reset, "reset")):
+                if is_set:
+                    error = ApplicationError(
+                        f"Unhandled activity cancel error produced by activity {word}",
+                        type=f"Activity{word.capitalize()}",
+                    )
+                    return {"failed": self._failure_of(running, error, err)}
+            if details.worker_shutdown:
+                error = ApplicationError(
+                    "The worker shut down and the activity did not complete in time", type="WorkerShutdown"
+                )
+                return {"failed": self._failure_of(running, error, err)}
+            cancelled = err if isinstance(err, CancelledError) else CancelledError("Cancelled")
+            return {"cancelled": self._failure_of(running, cancelled)}
+        if not isinstance(err, Exception) and not is_cancelled:
+            err = _as_exception(err)
+        if isinstance(err, asyncio.CancelledError):
+            err = CancelledError("Cancelled")
+        if isinstance(err, CancelledError):
+            # Raised by the activity though nobody asked for it: a failure like any other
+            application = ApplicationError(err.message, *err.details, type="CancelledError")
+            application.__cause__ = err.__cause__
+            err = application
+        is_benign = isinstance(err, ApplicationError) and err.category == ApplicationErrorCategory.BENIGN
+        self._log(running, logging.DEBUG if is_benign else logging.WARNING, err)
+        return {"failed": self._failure_of(running, err)}
+
+    def _log(self, running: RunningActivity, level: int, err: BaseException) -> None:
+        base = temporalio.activity.logger
+        if not base.isEnabledFor(level):
+            return
+        info = self.make_info_for_log(running)
+        details = info._logger_details()
+        base.base_logger.log(
+            level,
+            f"Completing activity as failed ({details})",
+            exc_info=(type(err), err, err.__traceback__),
+            extra={"temporal_activity": details, "__temporal_error_identifier": "ActivityFailure"},
+        )
+
+    def make_info_for_log(self, running: RunningActivity) -> temporalio.activity.Info:
+        """The activity's Info without heartbeat details, whose conversion may be what failed. Any thread."""
+        bare = RunningActivity(running.token, {**running.start, "heartbeat_details": ()}, running.definition)
+        return self.make_info(bare, self._data_converter)
+
+    def _failure_of(self, running: RunningActivity, err: BaseException, cause: Optional[BaseException] = None) -> Message:
+        if cause is not None and err.__cause__ is None:
+            err.__cause__ = cause if isinstance(cause, Exception) else None
+        converter = running.converter or self._data_converter
+        try:
+            failure: Message = converter.failure_converter._to_dict(err, converter.payload_converter)
+            return failure
+        except Exception as inner:
+            logger.exception("The failure converter failed")
+            return {
+                "message": f"Failed building exception result: {inner}",
+                "application_failure_info": {"type": type(inner).__name__},
+            }
+
+    def _fail(self, running: RunningActivity, err: BaseException) -> None:
+        self._running_activities.pop(running.token, None)
+        self._core().complete_activity({"task_token": running.token, "failed": self._failure_of(running, err)})
+
+    def _fatal(self, err: BaseException) -> None:
+        failed = RuntimeError("Activity worker failed")
+        failed.__cause__ = err
+        self._on_fatal(failed)
+
+
+def unknown_activity(name: str, registered: Iterable[str]) -> ApplicationError:
+    """What to raise for an activity type that is not registered."""
+    known = ", ".join(sorted(registered))
+    available = f"available activities: {known}" if known else "no available activities"
+    return ApplicationError(
+        f"Activity function {name} is not registered on this worker, {available}", type="NotFoundError"
+    )
+
+
+def _as_exception(err: BaseException) -> Exception:
+    """SystemExit and the like, raised by an activity, fail the activity and not the worker."""
+    wrapped = ApplicationError(str(err), type=type(err).__name__)
+    wrapped.__cause__ = err if isinstance(err, Exception) else None
+    return wrapped.with_traceback(err.__traceback__)
+
+
+def _run_sync(
+    context: temporalio.activity._Context, raiser: Optional[ThreadRaiser], fn: Callable[..., Any], args: Sequence[Any]
+) -> Any:
+    """Calls a plain activity in its context, on this thread."""
+    temporalio.activity._Context.set(context)
+    if raiser is None:
+        return fn(*args)
+    raiser.enter()
+    try:
+        return fn(*args)
+    finally:
+        raiser.leave()
+
+
+class _RootInbound(ActivityInboundInterceptor):
+    def __init__(self, worker: ActivityWorker, running: RunningActivity, context: temporalio.activity._Context) -> None:
+        self._worker = worker
+        self._running = running
+        self._context = context
+        self.outbound: ActivityOutboundInterceptor
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self.outbound = outbound
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        if self._running.definition.is_async:
+            return await input.fn(*input.args)
+        loop = asyncio.get_running_loop()
+        if isinstance(input.executor, concurrent.futures.ThreadPoolExecutor):
+            context = contextvars.copy_context()
+            return await self._shielded(
+                loop.run_in_executor(
+                    input.executor,
+                    context.run,
+                    _run_sync,
+                    self._context,
+                    self._running.thread_raiser,
+                    input.fn,
+                    input.args,
+                )
+            )
+        manager = self._worker._shared_state_manager
+        assert manager is not None
+        # Through the chain, so that interceptors see heartbeats of other processes too
+        context = contextvars.copy_context()
+        sender = await manager.register_heartbeater(
+            self._running.token, lambda *details: context.copy().run(self.outbound.heartbeat, *details)
+        )
+        return await self._shielded(
+            loop.run_in_executor(
+                input.executor,
+                _run_in_process,
+                self.outbound.info(),
+                sender,
+                self._running.cancelled_event._thread_event,
+                self._worker._worker_shutdown_event._thread_event,
+                self._worker._data_converter.payload_converter_class,
+                input.fn,
+                input.args,
+            )
+        )
+
+    async def _shielded(self, future: asyncio.Future[Any]) -> Any:
+        """Waits for another thread or process, which goes on whatever happens to this task."""
+        while True:
+            try:
+                return await asyncio.shield(future)
+            except asyncio.CancelledError:
+                if future.done():
+                    return future.result()
+
+
+class _RootOutbound(ActivityOutboundInterceptor):
+    def __init__(self, worker: ActivityWorker, running: RunningActivity, converter: DataConverter) -> None:
+        self._worker = worker
+        self._running = running
+        self._converter = converter
+        self._info: Optional[temporalio.activity.Info] = None
+
+    def info(self) -> temporalio.activity.Info:
+        if self._info is None:
+            self._info = self._worker.make_info(self._running, self._converter)
+        return self._info
+
+    def heartbeat(self, *details: Any) -> None:
+        info = temporalio.activity.info()
+        if info is not None and info.task_token != self._running.token:
+            raise RuntimeError("a heartbeat came from the context of another activity")
+        self._worker.heartbeat(self._running, self._converter, details)
+
+
+def _run_in_process(
+    info: temporalio.activity.Info,
+    sender: SharedHeartbeatSender,
+    cancelled_event: threading.Event,
+    shutdown_event: threading.Event,
+    payload_converter_class: Any,
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+) -> Any:
+    """Calls a plain activity in a process of a pool."""
+    context = temporalio.activity._Context(
+        info=lambda: info,
+        heartbeat=lambda *details: sender.send_heartbeat(info.task_token, *details),
+        cancelled_event=temporalio.common._CompositeEvent(cancelled_event, None),
+        worker_shutdown_event=temporalio.common._CompositeEvent(shutdown_event, None),
+        shield_thread_cancel_exception=None,
+        payload_converter_class_or_instance=payload_converter_class,
+        runtime_metric_meter=None,
+        client=None,
+        cancellation_details=temporalio.activity._ActivityCancellationDetailsHolder(),
+    )
+    return _run_sync(context, None, fn, args)
