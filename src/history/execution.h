@@ -70,6 +70,8 @@ void execution_flush(struct execution *e, const struct step *step, struct arena 
 
 /* When to call execution_wake next, with what lives in memory only; INSTANT_NEVER: not by itself. */
 instant execution_next_wake(const struct execution *e);
+/* The wake row as of the last flush or load: WAKE_AT_ONCE, a time, or INSTANT_NEVER when there is none. */
+instant execution_stored_wake(const struct execution *e);
 /* Fires what is due by step->now. is_recovery: it was loaded from a wake row that said WAKE_AT_ONCE, so tasks that
  * were scheduled are offered to matching again. */
 MUST_USE err execution_wake(struct execution *e, struct step *step, bool is_recovery);
@@ -152,6 +154,22 @@ MUST_USE err execution_signal(struct execution *e, struct step *step, const pb_w
 MUST_USE err execution_request_cancel(struct execution *e, struct step *step, const pb_ws_RequestCancelWorkflowExecutionRequest *request);
 MUST_USE err execution_terminate(struct execution *e, struct step *step, struct str reason, const pb_common_Payloads *details, struct str identity,
                                  struct str first_run_id);
+
+/* ---- updates ---- */
+
+/* How far an update has come. stage: UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_*; outcome: when COMPLETED, in the step's arena. */
+struct update_view {
+    int32_t stage;
+    pb_update_Outcome *outcome;
+    int64_t accepted_event_id;
+};
+/* Admits an update, or finds the one with its id. Relaxed: nothing is stored before the worker accepts. Whoever waits for a
+ * stage looks again with execution_update_view at each NOTICE_UPDATE with its id, and at NOTICE_CLOSED.
+ * ERR_WORKFLOW_CLOSED, ERR_LIMIT, ERR_PRECONDITION, ERR_BUSY_WORKFLOW, ERR_WORKFLOW_NOT_READY, ERR_INVALID. */
+MUST_USE err execution_update(struct execution *e, struct step *step, const pb_update_Request *request, struct update_view *view);
+/* ERR_NOT_FOUND: unknown. ERR_WORKFLOW_CLOSED, ERR_BUSY_WORKFLOW (try the next run): it will not be accepted any more. Uses only
+ * step->arena and step->error. */
+MUST_USE err execution_update_view(const struct execution *e, struct step *step, struct str update_id, struct update_view *view);
 
 /* ---- between entities ---- */
 

@@ -45,6 +45,9 @@ struct item {
         pb_store_CompletionCallback *callback;
     };
     bool is_sent;          /* updates: goes with the started workflow task */
+    err ending;            /* updates: why it will not be accepted any more */
+    size_t size;           /* updates: bytes counted in update_bytes */
+    bool is_offered;       /* activities: counted in offered_count */
 };
 
 struct execution {
@@ -68,7 +71,9 @@ struct execution {
     int64_t cached_from, unsaved_from;
     size_t buffered_bytes;                       /* of buffered events */
 
+    int64_t offered_count;                       /* activities offered in memory only */
     int64_t admitted_count;                      /* updates that live in memory only */
+    int64_t last_update;
     size_t update_bytes;                         /* payloads of updates in flight */
 };
 

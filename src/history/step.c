@@ -46,6 +46,16 @@ struct task_effect *step_task(struct step *step)
     return task;
 }
 
+void step_take_back_task(struct step *step, enum task_kind kind, int64_t run, int64_t stamp)
+{
+    struct task_effect **at = &step->tasks;
+    while (*at != NULL) {
+        if ((*at)->kind == kind && (*at)->run == run && (*at)->stamp == stamp) *at = (*at)->next;
+        else at = &(*at)->next;
+    }
+    step->tasks_end = at;
+}
+
 struct message_effect *step_message(struct step *step)
 {
     struct message_effect *message = arena_new(step->arena, struct message_effect);

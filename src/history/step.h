@@ -77,6 +77,9 @@ struct step {
     int64_t *next_run;           /* the next run key; a step that makes runs takes some and raises it */
     struct arena *arena;         /* effects and replies are made here; lives until the commit is carried out */
     struct error *error;         /* words for whoever asked */
+    /* The namespace of this name, or NULL; children, signals and cancel requests may go there. Unset: only `ns` is known. */
+    const struct namespace_info *(*find_namespace)(void *argument, struct str name);
+    void *find_argument;
 
     /* what shall happen, out; lists are in order of appearance */
     bool is_durable;             /* false: relaxed, see DESIGN.md section 3 */
@@ -94,6 +97,8 @@ void step_init(struct step *step);  /* clears the out part; the caller sets the 
 void step_touch(struct step *step, struct execution *execution);
 void step_create(struct step *step, struct execution *execution); /* touches as well */
 struct task_effect *step_task(struct step *step);                 /* zeroed, appended */
+/* Takes back an offer of this step, where a worker got the task in another way. */
+void step_take_back_task(struct step *step, enum task_kind kind, int64_t run, int64_t stamp);
 struct message_effect *step_message(struct step *step);
 void step_notice(struct step *step, enum notice_kind kind, struct execution *execution, struct str id);
 

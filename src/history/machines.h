@@ -1,0 +1,204 @@
+/* history/machines.h: what the files of this folder offer each other. The public contract is execution.h. */
+#ifndef HISTORY_MACHINES_H
+#define HISTORY_MACHINES_H
+
+#include "history/cron.h"
+#include "history/events.h"
+#include "history/values.h"
+
+/* ---- workflow_task.c: at most one workflow task is scheduled or started ---- */
+
+/* Schedules one, and offers it, when the run is open and none is there, nor anything that holds it back (the wait before
+ * the first task, a parent that has not recorded the start, a pause). */
+void workflow_task_want(struct execution *e, struct step *step);
+/* The same; original: scheduled_at of the first of a row of heartbeats, 0 = now. */
+void workflow_task_schedule(struct execution *e, struct step *step, instant original);
+void workflow_task_schedule_speculative(struct execution *e, struct step *step);
+/* It meets events that have to stay: its own have to stay as well. */
+void workflow_task_make_normal(struct execution *e, struct step *step);
+void workflow_task_offer(struct execution *e, struct step *step);
+/* The started task fails for a reason of the server's. failure NULL: none. */
+void workflow_task_fail_started(struct execution *e, struct step *step, int32_t cause, pb_failure_Failure *failure, struct str identity,
+                                struct str new_run_id);
+/* Ends the task without an event: the caller has written, or discards, what there is to say. */
+void workflow_task_clear(struct execution *e);
+void workflow_task_drop_sticky(struct execution *e);
+void workflow_task_timed_out(struct execution *e, struct step *step);
+void workflow_task_due(struct execution *e);
+void workflow_task_take(struct execution *e, struct step *step, struct str identity, struct str request_id);
+void workflow_task_reply(const struct execution *e, struct step *step, bool is_partial, pb_ws_PollWorkflowTaskQueueResponse **reply,
+                         struct task_history *history);
+MUST_USE err workflow_task_check(const struct execution *e, struct step *step, const pb_store_TaskToken *token);
+/* Writes the scheduled and started events that were held back. */
+void workflow_task_write_held(struct execution *e, struct step *step);
+MUST_USE err fail_closed(struct step *step, const struct execution *e);
+
+/* ---- commands.c: what a completed workflow task asks for ---- */
+
+struct completion {
+    struct execution *e;
+    struct step *step;
+    const pb_ws_RespondWorkflowTaskCompletedRequest *request;
+    pb_ws_RespondWorkflowTaskCompletedResponse *reply;
+    int64_t completed_event_id;
+    bool wants_task;           /* an activity was cancelled on the spot */
+    /* of the check */
+    int32_t cause;             /* WORKFLOW_TASK_FAILED_CAUSE_*; 0 = good */
+    struct str why;
+    bool is_fatal;             /* the run is to be terminated */
+    bool is_malformed;         /* the request is refused without an event */
+    bool closes;
+    size_t buffered_left;      /* buffered events, without timers that are cancelled */
+    struct update_message *messages; /* as many as the request has */
+    int64_t new_activities, new_children, new_signals, new_cancels;
+    struct map timers, activities, children; /* ids met so far in this completion */
+};
+/* Everything that can be wrong, before anything is changed. */
+bool commands_check(struct completion *c);
+void commands_apply(struct completion *c);
+/* Refuses the completion; returns false. */
+bool completion_refuse(struct completion *c, int32_t cause, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Past `most` bytes the run is terminated; true when it is within. */
+MUST_USE bool completion_refuse_size(struct completion *c, int32_t cause, const char *what, size_t size, int64_t most);
+
+/* Ids of activities and timers, with what earlier commands of the same completion begin and end. */
+enum id_met { ID_NOT_MET, ID_BEGUN, ID_ENDED };
+enum id_met completion_met_id(const struct map *met, struct str id);
+bool completion_has_id(const struct completion *c, enum item_kind kind, const struct map *met, struct str id);
+void completion_note_id(struct completion *c, struct map *met, struct str id, bool is_begun);
+
+/* ---- attributes.c ---- */
+bool marker_check(struct completion *c, const pb_command_Command *command);
+void marker_record(struct completion *c, const pb_command_Command *command);
+bool attributes_check_upsert(struct completion *c, const pb_command_Command *command);
+void attributes_upsert(struct completion *c, const pb_command_Command *command);
+bool attributes_check_memo(struct completion *c, const pb_command_Command *command);
+void attributes_modify_memo(struct completion *c, const pb_command_Command *command);
+void attributes_set_search(struct execution *e, const pb_common_SearchAttributes *from);
+void attributes_set_memo(struct execution *e, const pb_common_Memo *from);
+bool nexus_check(struct completion *c, const pb_command_Command *command);
+
+/* ---- activity.c ---- */
+bool activity_check(struct completion *c, const pb_command_Command *command);
+void activity_schedule(struct completion *c, const pb_command_Command *command);
+bool activity_check_cancel(struct completion *c, const pb_command_Command *command);
+void activity_request_cancel(struct completion *c, const pb_command_Command *command);
+void activity_due(struct item *item);                          /* sets when to look at it, counts its offer */
+void activity_count_offer(struct item *item);
+void activity_fire(struct item *item, struct step *step);      /* it is due */
+void activity_offer(struct item *item, struct step *step);
+
+/* ---- timer.c ---- */
+bool timer_check_start(struct completion *c, const pb_command_Command *command);
+void timer_start(struct completion *c, const pb_command_Command *command);
+bool timer_check_cancel(struct completion *c, const pb_command_Command *command);
+void timer_cancel(struct completion *c, const pb_command_Command *command);
+void timer_due(struct item *item);
+void timer_fire(struct item *item, struct step *step);
+
+/* ---- close.c ---- */
+bool close_check_complete(struct completion *c, const pb_command_Command *command);
+bool close_check_fail(struct completion *c, const pb_command_Command *command);
+bool close_check_cancel(struct completion *c, const pb_command_Command *command);
+bool close_check_continue(struct completion *c, const pb_command_Command *command);
+void close_complete(struct completion *c, const pb_command_Command *command);
+void close_fail(struct completion *c, const pb_command_Command *command);
+void close_cancel(struct completion *c, const pb_command_Command *command);
+void close_continue(struct completion *c, const pb_command_Command *command);
+void close_time_out(struct execution *e, struct step *step, bool is_execution_timeout);
+void close_terminate(struct execution *e, struct step *step, struct str reason, const pb_common_Payloads *details, struct str identity,
+                     pb_common_Link *const *links, size_t link_count);
+
+/* ---- start.c ---- */
+
+/* All that a new run begins with; NULL and 0 where there is nothing. Parts are borrowed for the call. */
+struct beginning {
+    struct str workflow_id, run_id, first_run_id, original_run_id, continued_from, request_id, identity;
+    struct str type, queue, cron;
+    const pb_common_Payloads *input, *last_result;
+    const pb_common_Header *header;
+    const pb_common_Memo *memo;
+    const pb_common_SearchAttributes *search_attributes;
+    const pb_failure_Failure *continued_failure;
+    const pb_common_RetryPolicy *retry_policy;
+    const pb_store_Parent *parent;
+    const pb_common_WorkflowExecution *root;
+    const pb_sdk_UserMetadata *user_metadata;
+    const pb_common_Priority *priority;
+    const pb_workflow_VersioningOverride *versioning_override;
+    const pb_workflow_ResetPoints *reset_points;
+    pb_common_Callback *const *callbacks;
+    size_t callback_count;
+    pb_common_Link *const *links;
+    size_t link_count;
+    duration execution_timeout, run_timeout, task_timeout;
+    bool has_execution_timeout, has_run_timeout; /* stood in the request, maybe as zero */
+    instant execution_expires_at, chain_start_at;
+    duration backoff;              /* before the first workflow task */
+    int32_t attempt, initiator;
+    bool is_eager, is_waiting_for_parent, is_first_task_held;
+};
+/* Makes the run, writes its first event and schedules its first workflow task. */
+void callback_add(struct execution *e, const struct step *step, const pb_common_Callback *callback, struct str request_id);
+struct execution *run_begin(struct step *step, const struct namespace_info *ns, const struct beginning *b);
+
+/* ---- signal.c ---- */
+MUST_USE err signal_check(struct step *step, const pb_ws_SignalWorkflowExecutionRequest *request);
+void signal_from_workflow(struct execution *e, struct step *step, const pb_ws_SignalWorkflowExecutionRequest *request, const pb_store_Sender *sender);
+bool signal_is_over_limit(const struct execution *e, const struct limits *limits);
+void cancel_record(struct execution *e, struct step *step, struct str reason, struct str identity, struct str request_id,
+                   const pb_store_Sender *sender, int64_t initiated_event_id);
+void signal_record(struct execution *e, struct step *step, const pb_ws_SignalWorkflowExecutionRequest *request);
+
+/* ---- wake.c ---- */
+void execution_fire_due(struct execution *e, struct step *step);
+/* The end of every step that wrote events: limits of history and buffer, speculative tasks. */
+void execution_settle(struct execution *e, struct step *step);
+
+/* ---- retry.c ---- */
+struct retry_answer {
+    int32_t state;    /* RETRY_STATE_*; IN_PROGRESS: go on */
+    duration pause;
+};
+/* What a failure (NULL: success or a timeout that retries) means for attempt `attempt` that ended at `now`. */
+struct retry_answer retry_next(const pb_common_RetryPolicy *policy, int32_t attempt, instant now, instant expires_at,
+                               const pb_failure_Failure *failure);
+/* The policy with defaults where it says nothing. */
+pb_common_RetryPolicy *retry_policy_filled(const pb_common_RetryPolicy *policy, struct arena *arena);
+/* NULL when it is valid, else what is wrong. */
+const char *retry_policy_problem(const pb_common_RetryPolicy *policy);
+
+
+/* ---- update.c ---- */
+void update_attach(struct execution *e, struct step *step, pb_ws_PollWorkflowTaskQueueResponse *reply);
+void update_task_failed(struct execution *e, struct step *step, int32_t cause);
+void update_task_completed(struct execution *e, struct step *step);
+bool update_check_message(struct completion *c, const pb_command_Command *command);
+void update_apply_message(struct completion *c, const pb_command_Command *command);
+bool update_decode_messages(struct completion *c);
+bool update_check_messages(struct completion *c);
+void update_apply_messages(struct completion *c); /* those that no command has placed */
+/* A speculative task whose updates were all rejected leaves no trace. (F027) */
+bool update_may_discard(const struct completion *c);
+void update_discard(struct completion *c);
+void update_run_closed(struct execution *e, struct step *step, bool has_successor);
+
+/* ---- child.c, external.c ---- */
+bool child_check(struct completion *c, const pb_command_Command *command);
+void child_initiate(struct completion *c, const pb_command_Command *command);
+void child_parent_closed(struct execution *e, struct step *step);  /* parent close policies */
+void child_tell_parent(struct execution *e, struct step *step, const event *closing);
+pb_store_Message *message_new(struct step *step, const struct execution *from, int32_t content);
+void message_send(struct step *step, const pb_store_Message *message, int64_t namespace_key, struct str workflow_id, struct str run_id);
+/* By name; an empty one is the step's own. NULL: there is none. */
+const struct namespace_info *namespace_find(const struct step *step, struct str name);
+void external_receive_cancel(struct step *step, struct execution *target, const pb_store_Message *message);
+void external_receive_signal(struct step *step, struct execution *target, const pb_store_Message *message);
+void external_receive_result(struct step *step, struct execution *e, int64_t initiated_event_id, int32_t cause);
+int64_t external_count(const struct execution *e, bool is_cancel);
+bool external_check_cancel(struct completion *c, const pb_command_Command *command);
+void external_cancel(struct completion *c, const pb_command_Command *command);
+bool external_check_signal(struct completion *c, const pb_command_Command *command);
+void external_signal(struct completion *c, const pb_command_Command *command);
+
+#endif

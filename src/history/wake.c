@@ -1,0 +1,160 @@
+/* history/wake.c: the timers of a run, and the end of every step.
+ *
+ * A run has one heap of what is due when: its own timeouts, its workflow task, activities and timers. The wake row in the
+ * store says when to look at the run at the latest; it may be early, never late. While tasks are offered in memory only it
+ * says WAKE_AT_ONCE, so that they are offered again after a crash. */
+#include "history/machines.h"
+
+/* ---- what is due ---- */
+
+void execution_due_core(struct execution *e)
+{
+    const pb_store_RunState *s = e->s;
+    bool is_open = execution_is_open(e);
+    due_set(e, &e->run_due, (instant){is_open ? s->run_expires_at : 0}, RANK_RUN_TIMEOUT);
+    due_set(e, &e->execution_due, (instant){is_open ? s->execution_expires_at : 0}, RANK_EXECUTION_TIMEOUT);
+    due_set(e, &e->first_task_due, (instant){is_open ? s->first_task_at : 0}, RANK_FIRST_TASK);
+}
+
+void execution_due_all(struct execution *e)
+{
+    struct item *item;
+    execution_due_core(e);
+    if (!execution_is_open(e)) return;
+    workflow_task_due(e);
+    for (size_t at = 0; (item = item_next(e, ITEM_ACTIVITY, &at)) != NULL;) activity_due(item);
+    for (size_t at = 0; (item = item_next(e, ITEM_TIMER, &at)) != NULL;) timer_due(item);
+}
+
+instant execution_next_wake(const struct execution *e)
+{
+    if (!execution_is_open(e)) return execution_wanted_wake(e, (instant){0});
+    const struct heap_node *first = heap_first(&e->due);
+    return first != NULL ? first->due : INSTANT_NEVER;
+}
+
+instant execution_stored_wake(const struct execution *e)
+{
+    return e->s->has_wake ? (instant){e->s->wake_at} : INSTANT_NEVER;
+}
+
+/* Whether a crash would forget that a worker was, or is to be, given something. */
+static bool has_offers_in_memory(const struct execution *e)
+{
+    const pb_store_WorkflowTask *t = e->s->task;
+    if (t->state == WORKFLOW_TASK_STATE_SCHEDULED && !t->is_stored && t->kind != WORKFLOW_TASK_KIND_SPECULATIVE) return true;
+    return e->offered_count != 0;
+}
+
+static bool is_under_way(const struct execution *e)
+{
+    return execution_has_workflow_task(e) || item_count(e, ITEM_ACTIVITY) != 0;
+}
+
+instant execution_wanted_wake(const struct execution *e, instant now)
+{
+    const pb_store_RunState *s = e->s;
+    if (!execution_is_open(e)) return instant_add((instant){s->close_at}, e->ns->retention);
+    if (has_offers_in_memory(e)) return WAKE_AT_ONCE;
+    if (s->has_wake && s->wake_at == WAKE_AT_ONCE.ns && is_under_way(e)) return WAKE_AT_ONCE; /* soon there will be offers again */
+    instant next = execution_next_wake(e);
+    bool is_early_enough = s->has_wake && s->wake_at != WAKE_AT_ONCE.ns && s->wake_at > now.ns && s->wake_at <= next.ns;
+    return is_early_enough && next.ns != INSTANT_NEVER.ns ? (instant){s->wake_at} : next;
+}
+
+/* ---- firing ---- */
+
+static void fire_first_task(struct execution *e, struct step *step)
+{
+    e->s->first_task_at = 0;
+    execution_due_core(e);
+    execution_changed(e, step);
+    workflow_task_want(e, step);
+}
+
+static void fire(struct execution *e, struct step *step, struct heap_node *node)
+{
+    if (node == &e->execution_due) close_time_out(e, step, true);
+    else if (node == &e->run_due) close_time_out(e, step, e->s->run_expires_at == e->s->execution_expires_at);
+    else if (node == &e->first_task_due) fire_first_task(e, step);
+    else if (node == &e->task_due) workflow_task_timed_out(e, step);
+    else {
+        struct item *item = container_of(node, struct item, due);
+        if (item->kind == ITEM_TIMER) timer_fire(item, step);
+        else activity_fire(item, step);
+    }
+}
+
+void execution_fire_due(struct execution *e, struct step *step)
+{
+    struct heap_node *node;
+    while (execution_is_open(e) && (node = heap_first(&e->due)) != NULL && node->due.ns <= step->now.ns) fire(e, step, node);
+}
+
+/* Tasks that nobody may know of any more. */
+static void offer_all(struct execution *e, struct step *step)
+{
+    struct item *item;
+    if (task_is(e, WORKFLOW_TASK_STATE_SCHEDULED) && !e->s->task->is_stored) workflow_task_offer(e, step);
+    for (size_t at = 0; (item = item_next(e, ITEM_ACTIVITY, &at)) != NULL;)
+        if (item->activity->state == ACTIVITY_STATE_SCHEDULED && !item->activity->is_stored) activity_offer(item, step);
+}
+
+err execution_wake(struct execution *e, struct step *step, bool is_recovery)
+{
+    step_touch(step, e);
+    if (!execution_is_open(e)) return ERR_NONE;
+    if (is_recovery) offer_all(e, step);
+    execution_fire_due(e, step);
+    if (execution_is_open(e)) execution_settle(e, step);
+    bool is_row_old = !is_recovery && e->s->has_wake && e->s->wake_at != WAKE_AT_ONCE.ns && e->s->wake_at <= step->now.ns;
+    if (is_row_old) execution_changed(e, step); /* the row asked for this; it has to ask for the next time now */
+    return ERR_NONE;
+}
+
+void execution_task_stored(struct execution *e, struct step *step, enum task_kind kind, int64_t scheduled_event_id, int64_t stamp)
+{
+    struct item *item;
+    if (kind == TASK_WORKFLOW) {
+        if (!task_is(e, WORKFLOW_TASK_STATE_SCHEDULED) || e->s->task->stamp != stamp) return;
+        e->s->task->is_stored = true;
+    } else {
+        item = item_by_number(e, ITEM_ACTIVITY, scheduled_event_id);
+        if (item == NULL || item->activity->state != ACTIVITY_STATE_SCHEDULED || item->activity->stamp != stamp) return;
+        item->activity->is_stored = true;
+        item_changed(item);
+        activity_count_offer(item);
+    }
+    execution_changed(e, step);
+}
+
+/* ---- the end of a step ---- */
+
+static void hold_to_limits(struct execution *e, struct step *step)
+{
+    const struct limits *limits = step->limits;
+    bool is_too_big = limits->history_size_max > 0 && e->s->history_size > limits->history_size_max;
+    bool is_too_long = limits->history_count_max > 0 && e->s->next_event_id - 1 > limits->history_count_max;
+    if (!is_too_big && !is_too_long) return;
+    struct str reason = is_too_long ? arena_printf(step->arena, "the history has more than %" PRId64 " events", limits->history_count_max)
+                                    : arena_printf(step->arena, "the history has more than %" PRId64 " bytes", limits->history_size_max);
+    close_terminate(e, step, reason, NULL, STR("history-service"), NULL, 0);
+}
+
+static void hold_buffer(struct execution *e, struct step *step)
+{
+    const struct limits *limits = step->limits;
+    if ((int64_t)item_count(e, ITEM_BUFFERED) <= limits->buffered_events_max && (int64_t)e->buffered_bytes <= limits->buffered_size_max) return;
+    workflow_task_fail_started(e, step, WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, NULL, STR("history-service"), STR_EMPTY);
+    workflow_task_want(e, step);
+}
+
+void execution_settle(struct execution *e, struct step *step)
+{
+    if (!execution_is_open(e)) return;
+    if (execution_workflow_task_is_started(e)) hold_buffer(e, step);
+    pb_store_WorkflowTask *t = e->s->task;
+    if (t->state == WORKFLOW_TASK_STATE_SCHEDULED && t->kind == WORKFLOW_TASK_KIND_SPECULATIVE && t->scheduled_event_id != e->s->next_event_id)
+        workflow_task_make_normal(e, step);
+    hold_to_limits(e, step);
+}
