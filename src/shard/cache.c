@@ -114,14 +114,14 @@ static bool may_leave(const struct shard *s, const struct cached_run *run)
 {
     const struct shard_slot *slot = run->slot;
     return run->commit_sequence <= s->durable_sequence && list_is_empty(&slot->calls) && slot->load == NULL && !slot->is_pumping &&
-           map_u64_get(&s->key_loads, (uint64_t)run->run) == NULL && execution_is_evictable(run->execution) && wake_may_leave(s, run);
+           map_u64_get(&s->key_loads, (uint64_t)run->run) == NULL && execution_is_evictable(run->execution);
 }
 
 bool cache_evict(struct shard *s, struct cached_run *run)
 {
     if (!may_leave(s, run) || execution_is_dirty(run->execution) || run->stored_wake == WAKE_AT_ONCE.ns) return false;
+    if (!wake_run_leaves(s, run)) return false;
     struct shard_slot *slot = run->slot;
-    wake_run_left(s, run);
     cache_remove(s, run);
     slot_release(s, slot);
     s->stats.evicted++;
@@ -132,15 +132,18 @@ bool cache_evict(struct shard *s, struct cached_run *run)
 void cache_trim(struct shard *s)
 {
     enum { LOOKS_MAX = 8 };
+    if (s->is_trimming) return;
+    s->is_trimming = true;
     for (int looks = 0; s->cache_bytes > s->options.cache_bytes_max && looks < LOOKS_MAX; looks++) {
         struct list *first = list_first(&s->used);
-        if (first == NULL) return;
+        if (first == NULL) break;
         struct cached_run *run = container_of(first, struct cached_run, used_link);
         if (cache_evict(s, run)) continue;
         if (execution_is_dirty(run->execution) && !s->is_failing && may_leave(s, run)) commit_clean(s, run);
         list_remove(&run->used_link);
         list_push(&s->used, &run->used_link);
     }
+    s->is_trimming = false;
 }
 
 size_t shard_evict_all(struct shard *s)

@@ -101,7 +101,7 @@ static err adopt(struct shard *s, struct shard_slot *slot, const struct store_re
         log_error("shard", "a stored run can not be read", "error", err_text(result));
         return result;
     }
-    cache_add(s, slot, e, -1);
+    cache_add(s, slot, e, execution_stored_wake(e).ns);
     s->stats.loaded++;
     return ERR_NONE;
 }

@@ -104,8 +104,7 @@ static void add_wake(struct cached_run *run, const struct execution_flush *flush
     bool is_closing = !execution_is_open(e) && !instant_is_set(run->delete_at);
     if (is_closing) run->delete_at = instant_add(execution_close_time(e), execution_namespace(e)->retention);
     if (!flush->is_wake_changed && !is_closing) return;
-    instant wake = flush->wake;
-    if (!flush->is_wake_changed) wake = run->stored_wake >= 0 ? (instant){run->stored_wake} : execution_next_wake(e);
+    instant wake = flush->is_wake_changed ? flush->wake : (instant){run->stored_wake};
     if (instant_is_set(run->delete_at)) wake = instant_min(wake, run->delete_at);
     if (wake.ns == run->stored_wake) return;
     struct store_op *op = op_add(list, arena, wake.ns == INSTANT_NEVER.ns ? STORE_WAKE_DELETE : STORE_WAKE_PUT);

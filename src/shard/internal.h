@@ -32,7 +32,7 @@ struct cached_run {
     struct list slot_link, used_link; /* used: least recently used first */
     struct heap_node wake;
     instant delete_at;        /* closed runs: when their retention ends; 0 = open */
-    int64_t stored_wake;      /* ns, as the last commit under way says; INT64_MAX: no row; -1: not known */
+    int64_t stored_wake;      /* ns, as the last commit under way says; INT64_MAX: no row */
     uint64_t commit_sequence; /* the last commit that holds it; 0 = none yet */
     instant woken_at;         /* the last wake-up: the next one comes later, whatever the run says */
     size_t memory;
@@ -124,8 +124,7 @@ struct sleeper { /* a stored wake row within the window, or a run to look at aga
     uint32_t attempt;
 };
 void sleeper_put(struct shard *s, run_key run, instant due, bool is_recovery, uint32_t attempt);
-void wake_run_left(struct shard *s, const struct cached_run *run); /* it leaves memory: its stored row takes over */
-bool wake_may_leave(const struct shard *s, const struct cached_run *run);
+bool wake_run_leaves(struct shard *s, struct cached_run *run); /* false: not now */
 void wake_tick(struct shard *s, instant now);
 instant wake_next_due(const struct shard *s);
 void wake_start(struct shard *s);

@@ -38,18 +38,20 @@ static void sleeper_drop(struct shard *s, struct sleeper *sleeper)
     free(sleeper);
 }
 
-bool wake_may_leave(const struct shard *s, const struct cached_run *run)
+/* It is about to leave memory: its stored row takes over, which may be early but never late. A row within the window has
+ * been read already, so a sleeper stands in for it; one that is past would never be read: the run is woken to move it. */
+bool wake_run_leaves(struct shard *s, struct cached_run *run)
 {
-    (void)run;
-    return s->sleepers.count < SLEEPERS_OVER * s->options.sleepers_max;
-}
-
-/* Within the window the row has been read already: what memory knows takes its place. */
-void wake_run_left(struct shard *s, const struct cached_run *run)
-{
-    instant due = instant_min(run_wake_due(s, run), run->wake.position != 0 ? run->wake.due : INSTANT_NEVER);
-    if (due.ns == INSTANT_NEVER.ns || due.ns > s->window_target) return;
+    instant due = run_wake_due(s, run), now = shard_now(s);
+    due = instant_min(due, (instant){run->stored_wake});
+    if (due.ns == INSTANT_NEVER.ns || due.ns > s->window_target) return true;
+    if (!instant_before(now, due)) {
+        if (!heap_has(&run->wake) || instant_before(now, run->wake.due)) heap_put(&s->wakes, &run->wake, now);
+        return false;
+    }
+    if (s->sleepers.count >= SLEEPERS_OVER * s->options.sleepers_max) return false;
     sleeper_put(s, run->run, due, false, 0);
+    return true;
 }
 
 /* ---- waking ---- */
@@ -60,7 +62,6 @@ static err wake_step(struct shard_call *call, struct execution *e, struct step *
     struct inner_call *inner = container_of(call, struct inner_call, call);
     struct cached_run *run = cache_find(inner->shard, execution_run(e));
     run->woken_at = step->now;
-    if (inner->is_counted) run->stored_wake = WAKE_AT_ONCE.ns;
     bool is_over = instant_is_set(run->delete_at) && !instant_before(step->now, run->delete_at);
     if (is_over || execution_namespace(e)->is_deleted) {
         call->is_delete = !execution_is_open(e);
@@ -145,7 +146,7 @@ static void window_page(struct shard *s, const struct store_read *read)
 {
     for (size_t i = 0; i < read->row_count; i++) {
         const struct store_row *row = &read->rows[i];
-        if (cache_find(s, row->run) == NULL) sleeper_put(s, row->run, (instant){row->a}, false, 0);
+        sleeper_put(s, row->run, (instant){row->a}, false, 0);
     }
     s->window_has_more = read->has_more && read->row_count != 0;
     s->window_due = s->window_has_more ? read->rows[read->row_count - 1].a : read->to;
@@ -221,7 +222,9 @@ void wake_tick(struct shard *s, instant now)
         bool is_recovery = sleeper->is_recovery;
         uint32_t attempt = sleeper->attempt;
         sleeper_drop(s, sleeper);
-        if (cache_find(s, run) == NULL || is_recovery) wake_submit(s, run, is_recovery, false, attempt);
+        const struct cached_run *cached = cache_find(s, run);
+        bool is_moved = cached != NULL && cached->stored_wake > now.ns; /* the row has been written anew since */
+        if (!is_moved || is_recovery) wake_submit(s, run, is_recovery, false, attempt);
     }
     while (s->wake_call_count < WAKE_CALLS_MAX && (node = heap_first(&s->wakes)) != NULL && !instant_before(now, node->due)) {
         struct cached_run *run = container_of(node, struct cached_run, wake);
