@@ -64,6 +64,8 @@ static const uint8_t *skip_value(const uint8_t *p, const uint8_t *end, uint64_t 
     }
 }
 
+const uint8_t *wire_skip(const uint8_t *p, const uint8_t *end, uint64_t tag) { return skip_value(p, end, tag, 0); }
+
 const struct pb_field *pb_field_find(const struct pb_message *type, uint32_t number)
 {
     const struct pb_field *fields = pb_fields + type->field_first;

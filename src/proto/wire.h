@@ -1,4 +1,5 @@
-/* proto/wire.h: the smallest parts of the binary encoding, shared by the codec's files. Not for other folders. */
+/* proto/wire.h: the smallest parts of the binary encoding, shared by the codec's files and by the
+ * Python extension's dicts. Not for other folders. */
 #ifndef PROTO_WIRE_H
 #define PROTO_WIRE_H
 
@@ -96,5 +97,7 @@ static inline bool wire_is_present(const struct pb_field *f, const char *msg)
 #define WIRE_CAPACITY(count_ptr) ((count_ptr)[1])
 
 bool wire_is_utf8(const char *data, size_t size);
+/* The byte behind the value of a field whose tag has been read; NULL when it is cut off or not valid. */
+const uint8_t *wire_skip(const uint8_t *p, const uint8_t *end, uint64_t tag);
 
 #endif
