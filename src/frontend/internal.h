@@ -58,6 +58,8 @@ void rpc_reply(struct rpc *rpc, const struct pb_message *type, const void *messa
 void rpc_fail(struct rpc *rpc, const struct error *error);
 /* The code's row of ERR_TABLE with words of its own; format NULL: the row's text. */
 void rpc_error(struct rpc *rpc, err code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The same with a detail message, in the rpc's arena. */
+void rpc_error_detail(struct rpc *rpc, err code, const struct pb_message *detail_type, const void *detail, const char *format, ...) PRINTF_LIKE(5, 6);
 /* With `error` as filled by whoever failed, or only its code. */
 void rpc_error_of(struct rpc *rpc, err code, const struct error *error);
 /* Somebody holds the rpc beyond the handler's return (a call in the shard): it is released when the last lets go. */
@@ -100,6 +102,8 @@ bool check_links(struct rpc *rpc, pb_common_Link *const *links, size_t count);
 bool check_search_attributes(struct rpc *rpc, const pb_common_SearchAttributes *attributes);
 bool check_memo(struct rpc *rpc, const pb_common_Memo *memo);
 bool uuid_is_valid(struct str text);
+/* All of a start request, for the RPCs that start. */
+bool check_start_request(struct rpc *rpc, const pb_ws_StartWorkflowExecutionRequest *q);
 
 /* ---- task tokens ---- */
 struct str token_encode(struct arena *arena, const pb_store_TaskToken *token);
@@ -110,6 +114,7 @@ const pb_store_TaskToken *token_decode(struct rpc *rpc, struct str bytes);
 struct namespaces *namespaces_create(struct frontend *f);
 void namespaces_destroy(struct namespaces *n);
 void namespaces_start(struct frontend *f);
+void namespace_not_found(struct rpc *rpc, struct str name); /* answers */
 const struct namespace_info *namespace_by_name(struct frontend *f, struct str name);
 const struct namespace_info *namespace_by_id(struct frontend *f, struct str id);
 const struct namespace_info *namespace_by_key(struct frontend *f, int64_t key);

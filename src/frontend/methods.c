@@ -90,18 +90,29 @@ void rpc_fail(struct rpc *rpc, const struct error *error)
     release_if_free(rpc);
 }
 
+static void error_va(struct rpc *rpc, err code, const struct pb_message *detail_type, const void *detail, const char *format, va_list args)
+{
+    struct error error = {.code = code, .detail_type = detail_type, .detail = detail};
+    char text[1024];
+    int n = format != NULL ? vsnprintf(text, sizeof text, format, args) : 0;
+    if (n > 0) error.message = (struct str){text, size_min((size_t)n, sizeof text - 1)};
+    rpc_fail(rpc, &error);
+}
+
 void rpc_error(struct rpc *rpc, err code, const char *format, ...)
 {
-    struct error error = {.code = code};
-    char text[1024];
-    if (format != NULL) {
-        va_list args;
-        va_start(args, format);
-        int n = vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        error.message = (struct str){text, n > 0 ? size_min((size_t)n, sizeof text - 1) : 0};
-    }
-    rpc_fail(rpc, &error);
+    va_list args;
+    va_start(args, format);
+    error_va(rpc, code, NULL, NULL, format, args);
+    va_end(args);
+}
+
+void rpc_error_detail(struct rpc *rpc, err code, const struct pb_message *detail_type, const void *detail, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    error_va(rpc, code, detail_type, detail, format, args);
+    va_end(args);
 }
 
 void rpc_error_of(struct rpc *rpc, err code, const struct error *error)
@@ -139,13 +150,7 @@ static bool find_namespace(struct frontend *f, struct rpc *rpc, const struct han
     if (!check_id(rpc, "namespace", name, true)) return false;
     rpc->ns = namespace_by_name(f, name);
     if (rpc->ns != NULL) return true;
-    struct error error = {0};
-    (void)error_set(&error, rpc->arena, ERR_NAMESPACE_NOT_FOUND, "there is no namespace \"%.*s\"", STR_ARG(name));
-    pb_errordetails_NamespaceNotFoundFailure *detail = pb_new(rpc->arena, pb_errordetails_NamespaceNotFoundFailure);
-    detail->namespace = name;
-    error.detail_type = &pb_errordetails_NamespaceNotFoundFailure_type;
-    error.detail = detail;
-    rpc_fail(rpc, &error);
+    namespace_not_found(rpc, name);
     return false;
 }
 

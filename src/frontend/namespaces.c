@@ -67,6 +67,13 @@ const struct namespace_info *namespace_by_id(struct frontend *f, struct str id) 
 const struct namespace_info *namespace_by_key(struct frontend *f, int64_t key) { return info_of(map_u64_get(&f->namespaces->by_key, (uint64_t)key)); }
 const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key) { return namespace_by_key(f, key); }
 
+void namespace_not_found(struct rpc *rpc, struct str name)
+{
+    pb_errordetails_NamespaceNotFoundFailure *detail = pb_new(rpc->arena, pb_errordetails_NamespaceNotFoundFailure);
+    detail->namespace = name;
+    rpc_error_detail(rpc, ERR_NAMESPACE_NOT_FOUND, &pb_errordetails_NamespaceNotFoundFailure_type, detail, "there is no namespace \"%.*s\"", STR_ARG(name));
+}
+
 static struct namespace *namespace_of(const struct namespace_info *info)
 {
     return (struct namespace *)(void *)((char *)(uintptr_t)info - offsetof(struct namespace, info));
@@ -359,11 +366,8 @@ static void register_namespace(struct frontend *f, struct rpc *rpc)
         return;
     }
     if (namespace_by_name(f, q->namespace) != NULL) {
-        struct error e = {0};
-        (void)error_set(&e, rpc->arena, ERR_NAMESPACE_EXISTS, "a namespace \"%.*s\" already exists", STR_ARG(q->namespace));
-        e.detail_type = &pb_errordetails_NamespaceAlreadyExistsFailure_type;
-        e.detail = pb_new(rpc->arena, pb_errordetails_NamespaceAlreadyExistsFailure);
-        rpc_fail(rpc, &e);
+        rpc_error_detail(rpc, ERR_NAMESPACE_EXISTS, &pb_errordetails_NamespaceAlreadyExistsFailure_type, pb_new(rpc->arena, pb_errordetails_NamespaceAlreadyExistsFailure),
+                         "a namespace \"%.*s\" already exists", STR_ARG(q->namespace));
         return;
     }
     pb_store_Namespace *s = namespace_new(f, rpc->arena, q->namespace, retention);
@@ -383,14 +387,7 @@ static void describe_namespace(struct frontend *f, struct rpc *rpc)
     }
     const struct namespace_info *info = !str_is_empty(q->id) ? namespace_by_id(f, q->id) : namespace_by_name(f, q->namespace);
     if (info == NULL) {
-        struct str name = str_is_empty(q->id) ? q->namespace : q->id;
-        struct error e = {0};
-        (void)error_set(&e, rpc->arena, ERR_NAMESPACE_NOT_FOUND, "there is no namespace \"%.*s\"", STR_ARG(name));
-        pb_errordetails_NamespaceNotFoundFailure *detail = pb_new(rpc->arena, pb_errordetails_NamespaceNotFoundFailure);
-        detail->namespace = name;
-        e.detail_type = &pb_errordetails_NamespaceNotFoundFailure_type;
-        e.detail = detail;
-        rpc_fail(rpc, &e);
+        namespace_not_found(rpc, str_is_empty(q->id) ? q->namespace : q->id);
         return;
     }
     RPC_REPLY(rpc, pb_ws_DescribeNamespaceResponse, describe(f, rpc->arena, namespace_of(info)));

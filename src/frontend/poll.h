@@ -45,6 +45,9 @@ void task_history_finish(struct task_history_read *read, struct frontend *f, voi
 
 /* ---- queries (query.c) ---- */
 
+/* A workflow poll got this query: it is answered with a query task. */
+void query_deliver(struct task_poll *poll, struct matching_query *query);
+
 /* Within the start of a workflow task: adds the run's waiting queries to the reply. */
 void queries_attach(struct frontend *f, run_key run, struct arena *arena, pb_ws_PollWorkflowTaskQueueResponse *task);
 /* Answers in a completion. */

@@ -45,15 +45,11 @@ static bool check_may_start(struct rpc *rpc)
 {
     int32_t state = namespace_state(rpc->frontend, rpc->ns);
     if (state == NAMESPACE_STATE_REGISTERED) return true;
-    struct error e = {0};
-    (void)error_set(&e, rpc->arena, ERR_PRECONDITION, "the namespace %.*s takes no new workflows", STR_ARG(rpc->ns->name));
     pb_errordetails_NamespaceInvalidStateFailure *detail = pb_new(rpc->arena, pb_errordetails_NamespaceInvalidStateFailure);
     detail->namespace = rpc->ns->name;
     detail->state = state;
     PB_PUSH(rpc->arena, detail, allowed_states) = NAMESPACE_STATE_REGISTERED;
-    e.detail_type = &pb_errordetails_NamespaceInvalidStateFailure_type;
-    e.detail = detail;
-    rpc_fail(rpc, &e);
+    rpc_error_detail(rpc, ERR_PRECONDITION, &pb_errordetails_NamespaceInvalidStateFailure_type, detail, "the namespace %.*s takes no new workflows", STR_ARG(rpc->ns->name));
     return false;
 }
 

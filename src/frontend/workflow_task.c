@@ -38,8 +38,6 @@ static void poll_started(struct task_poll *base)
     task_history_finish(&poll->history, base->f, history_ready);
 }
 
-void query_deliver(struct task_poll *poll, struct matching_query *query); /* query.c */
-
 static void poll_workflow_task(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_PollWorkflowTaskQueueRequest *q = rpc->request;

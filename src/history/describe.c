@@ -11,6 +11,7 @@ bool execution_is_open(const struct execution *e)
     return e->s->status == WORKFLOW_EXECUTION_STATUS_RUNNING || e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED;
 }
 int32_t execution_status(const struct execution *e) { return e->s->status; }
+instant execution_close_time(const struct execution *e) { return (instant){e->s->close_at}; }
 int64_t execution_next_event_id(const struct execution *e) { return e->s->next_event_id; }
 struct str execution_type(const struct execution *e) { return e->s->workflow_type; }
 
