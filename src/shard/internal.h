@@ -6,7 +6,11 @@
 #include "base/map.h"
 #include "shard/shard.h"
 
-enum { WATCHERS_MAX = 100000, RELAXED_OPS_MAX = 1000, RECOVERY_PAGE = 200 };
+enum { RELAXED_OPS_MAX = 1000, RECOVERY_PAGE = 200, NAMESPACE_TRIES_MAX = 15 };
+
+/* Before the next try of a wake-up or a delivery: 10 ms, doubling to 10 s. A namespace that is not there may be one that
+ * has not been read yet after a start; after 15 tries (a minute) it is taken for deleted. */
+static inline duration retry_pause(uint32_t attempt) { return duration_ms(attempt < 10 ? INT64_C(10) << attempt : 10000); }
 
 /* ---- what is in memory: cache.c ---- */
 

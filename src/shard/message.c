@@ -66,8 +66,9 @@ void message_send(struct shard *s, struct shard_delivery *delivery)
     delivery_go(s, delivery);
 }
 
-static bool is_worth_a_retry(err result)
+static bool is_worth_a_retry(const struct shard_delivery *delivery, err result)
 {
+    if (result == ERR_NAMESPACE_NOT_FOUND) return delivery->attempt < NAMESPACE_TRIES_MAX;
     return result == ERR_STORE || result == ERR_STORE_FULL || result == ERR_UNAVAILABLE || result == ERR_STALE_LEASE || result == ERR_LIMIT;
 }
 
@@ -75,11 +76,9 @@ static void delivery_done(struct shard_delivery *delivery, err result)
 {
     struct shard *s = delivery->sender;
     delivery->is_under_way = false;
-    if (is_worth_a_retry(result)) {
+    if (is_worth_a_retry(delivery, result)) {
         reach("shard: a message is delivered again");
-        duration pause = duration_ms(INT64_C(100) << (delivery->attempt < 7 ? delivery->attempt : 7));
-        delivery->attempt++;
-        heap_put(&s->retries, &delivery->retry, instant_add(shard_now(s), pause));
+        heap_put(&s->retries, &delivery->retry, instant_add(shard_now(s), retry_pause(delivery->attempt++)));
         shard_rearm(s);
         return;
     }

@@ -76,10 +76,10 @@ static void wake_done(struct shard_call *call, err result)
     struct shard *s = inner->shard;
     s->wake_call_count--;
     if (inner->is_counted && --s->recovery_count == 0) shard_rearm(s);
-    bool is_gone = result == ERR_WORKFLOW_NOT_FOUND || result == ERR_NAMESPACE_NOT_FOUND || result == ERR_CORRUPT || s->is_closing || s->is_lost;
+    bool is_gone = result == ERR_WORKFLOW_NOT_FOUND || result == ERR_CORRUPT || s->is_closing || s->is_lost;
+    if (result == ERR_NAMESPACE_NOT_FOUND && inner->attempt >= NAMESPACE_TRIES_MAX) is_gone = true;
     if (result != ERR_NONE && !is_gone) {
-        duration pause = duration_ms(INT64_C(100) << (inner->attempt < 7 ? inner->attempt : 7));
-        instant due = instant_add(shard_now(s), pause);
+        instant due = instant_add(shard_now(s), retry_pause(inner->attempt));
         struct cached_run *run = cache_find(s, call->run);
         if (run != NULL && !inner->is_recovery) {
             heap_put(&s->wakes, &run->wake, due);
