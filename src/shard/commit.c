@@ -11,7 +11,7 @@
 static void carry_out(struct shard *s, struct release *release)
 {
     for (struct task_effect *task = release->tasks; task != NULL; task = task->next) s->env.offer_task(s->env.arg, task);
-    for (size_t i = 0; i < release->delivery_count; i++) message_send(s, release->deliveries[i]);
+    for (size_t i = 0; i < release->delivery_count; i++) outbox_send(s, release->deliveries[i]);
     for (struct notice_record *n = release->notices; n != NULL; n = n->next) watch_notify(s, n->run, n->kind, n->id);
     struct shard_call *call = release->call;
     struct shard_write *write = release->write;

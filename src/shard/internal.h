@@ -139,7 +139,7 @@ instant run_wake_due(struct shard *s, const struct cached_run *run);
 
 struct shard_delivery *message_make(struct shard *s, const struct message_effect *message);
 struct str message_encode(const struct message_effect *message, struct arena *arena);
-void message_send(struct shard *s, struct shard_delivery *delivery); /* its commit is durable */
+void outbox_send(struct shard *s, struct shard_delivery *delivery); /* its commit is durable */
 void message_drop(struct shard_delivery *delivery);                  /* its commit failed */
 void message_tick(struct shard *s, instant now);
 instant message_next_due(const struct shard *s);

@@ -51,7 +51,7 @@ static void delivery_go(struct shard *s, struct shard_delivery *delivery)
 }
 
 /* Keeps it, if it is next in line and there is room; the store has it in any case. */
-void message_send(struct shard *s, struct shard_delivery *delivery)
+void outbox_send(struct shard *s, struct shard_delivery *delivery)
 {
     if (s->has_messages_on_disk || map_u64_count(&s->deliveries) >= s->options.messages_max) {
         reach("shard: more messages than memory may hold");
