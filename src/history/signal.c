@@ -25,7 +25,9 @@ static void record(struct execution *e, struct step *step, const pb_ws_SignalWor
     a->request_id = r->request_id;
     if (sender != NULL) a->external_workflow_execution = execution_of(step->arena, sender->workflow_id, sender->run_id);
     execution_changed(e, step);
-    struct item *item = r->request_id.size != 0 ? item_new(e, ITEM_REQUEST_ID, 0, r->request_id) : NULL;
+    /* signal-with-start: the start has noted this request id already, and stays what it stands for */
+    bool is_noted = r->request_id.size == 0 || item_by_name(e, ITEM_REQUEST_ID, r->request_id) != NULL;
+    struct item *item = is_noted ? NULL : item_new(e, ITEM_REQUEST_ID, 0, r->request_id);
     int64_t id = event_add(e, step, ev);
     if (item != NULL) {
         item->request_id->event_type = EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED;
