@@ -1,4 +1,5 @@
 #include "store/store.h"
+#include "visibility/query.h"
 
 static bool run_is_sound(run_key run) { return run > 0 && run <= STORE_RUN_MAX; }
 
@@ -19,7 +20,8 @@ static bool op_is_sound(const struct store_op *op)
     case STORE_BRANCH_REF:
         return run_is_sound(op->run) && run_is_sound(op->a);
     case STORE_VISIBILITY_PUT:
-        return op->visibility != NULL && run_is_sound(op->visibility->run_key);
+        return op->visibility != NULL && run_is_sound(op->visibility->run_key) && op->visibility->status >= 0 &&
+               op->visibility->status <= VISIBILITY_STATUS_MAX;
     case STORE_TASK_PUT:
     case STORE_TASK_DELETE:
     case STORE_MESSAGE_PUT:

@@ -127,9 +127,20 @@ static bool name_is_reserved(struct str name)
     return false;
 }
 
+/* Names are spelled between back-ticks in filters and between quotes in stored JSON. */
+static bool name_is_sound(struct str name)
+{
+    if (str_is_empty(name) || name.size > 1000) return false;
+    for (size_t i = 0; i < name.size; i++) {
+        unsigned char c = (unsigned char)name.data[i];
+        if (c < 0x20 || c == '`' || c == '"' || c == '\\') return false;
+    }
+    return true;
+}
+
 err attribute_registry_add(struct attribute_registry *registry, struct str name, enum attribute_type type, struct arena *arena, struct error *error)
 {
-    if (str_is_empty(name) || name.size > 1000 || memchr(name.data, '`', name.size) != NULL || memchr(name.data, '\0', name.size) != NULL) {
+    if (!name_is_sound(name)) {
         return error_set(error, arena, ERR_INVALID, "\"%.*s\" can not be the name of a search attribute", STR_ARG(name));
     }
     if (type <= ATTRIBUTE_NONE || type >= ATTRIBUTE_TYPE_COUNT) {

@@ -12,6 +12,7 @@
 static const char *const status_names[] = {
     "Unspecified", "Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut", "Paused",
 };
+_Static_assert(countof(status_names) == VISIBILITY_STATUS_MAX + 1, "one name for each");
 
 const char *visibility_status_name(int32_t status)
 {

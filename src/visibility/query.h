@@ -42,7 +42,7 @@ struct visibility_query {
     const struct attribute **groups;
     size_t group_count;
     bool has_division;                    /* the filter names TemporalNamespaceDivision; else only rows without one are meant */
-    instant now;                          /* when it was parsed: a page token holds it so that later pages see the order of the first */
+    instant now;                          /* when it was parsed */
 };
 
 /* ScheduleId stands for the WorkflowId of a schedule's row, which is this and the schedule id. */
@@ -74,6 +74,7 @@ struct str visibility_query_print(const struct visibility_query *query, struct a
 bool visibility_query_equal(const struct visibility_query *a, const struct visibility_query *b);
 
 /* "Running" … and numbers of temporal.api.enums.v1.WorkflowExecutionStatus. */
+#define VISIBILITY_STATUS_MAX 8
 const char *visibility_status_name(int32_t status);            /* NULL when there is none of that number */
 bool visibility_status_parse(struct str name, int32_t *status);
 

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/prng.h"
 #include "visibility/match.h"
+#include "visibility/sample.h"
 
 struct fixture {
     struct arena arena;
@@ -14,10 +15,7 @@ static void fixture_init(struct fixture *f)
     *f = (struct fixture){0};
     arena_init(&f->arena, 0, 0);
     attribute_registry_init(&f->registry);
-    static const char *const names[] = {"Text", "Kw", "Num", "Real", "Flag", "Moment", "Tags"}; /* by type */
-    for (int i = 0; i < 7; i++) {
-        check_int(attribute_registry_add(&f->registry, str_of(names[i]), (enum attribute_type)(i + 1), &f->arena, &f->error), ERR_NONE);
-    }
+    sample_attributes(&f->registry);
 }
 
 static void fixture_fini(struct fixture *f)
@@ -213,67 +211,6 @@ TEST(names_of_search_attributes_are_checked)
 
 /* ---- parse, print, parse ---- */
 
-static const char *const kw_words[] = {"a", "b", "Order", "it's", "back\\slash", "\"", "", "\xc3\xa9t\xc3\xa9", "x y"};
-
-static void random_value(struct fixture *f, struct prng *prng, const struct attribute *a, struct buf *out)
-{
-    struct str word = str_of(kw_words[prng_below(prng, countof(kw_words))]);
-    switch (a->field == FIELD_STATUS ? ATTRIBUTE_INT : a->type) {
-    case ATTRIBUTE_INT: buf_printf(out, "%d", (int)prng_below(prng, 100)); break;
-    case ATTRIBUTE_DOUBLE: buf_printf(out, "%.17g", (double)(int64_t)prng_next(prng) / 1e12); break;
-    case ATTRIBUTE_BOOL: buf_append_str(out, prng_chance(prng, 2) ? STR("true") : STR("false")); break;
-    case ATTRIBUTE_DATETIME: buf_printf(out, "%" PRId64, (int64_t)prng_next(prng)); break;
-    case ATTRIBUTE_TEXT: word = STR("some words"); /* fall through */
-    default:
-        buf_append_byte(out, '"');
-        for (size_t i = 0; i < word.size; i++) {
-            if (word.data[i] == '"' || word.data[i] == '\\') buf_append_byte(out, '\\');
-            buf_append_byte(out, (uint8_t)word.data[i]);
-        }
-        buf_append_byte(out, '"');
-        break;
-    }
-    (void)f;
-}
-
-static void random_filter(struct fixture *f, struct prng *prng, int depth, struct buf *out)
-{
-    static const char *const names[] = {"Text", "Kw", "Num", "Real", "Flag", "Moment", "Tags", "StartTime", "ExecutionStatus", "WorkflowType", "ExecutionDuration"};
-    static const char *const range_signs[] = {"=", "!=", "<", "<=", ">", ">="};
-    uint64_t kind = prng_below(prng, depth > 0 ? 8 : 4);
-    if (kind >= 4) {
-        if (kind == 4) buf_append_str(out, STR("NOT "));
-        buf_append_byte(out, '(');
-        random_filter(f, prng, depth - 1, out);
-        buf_append_str(out, kind == 4 ? STR("") : kind == 5 ? STR(" OR ") : STR(" AND "));
-        if (kind != 4) random_filter(f, prng, depth - 1, out);
-        buf_append_byte(out, ')');
-        return;
-    }
-    const struct attribute *a = attribute_find(&f->registry, str_of(names[prng_below(prng, countof(names))]));
-    bool is_set = a->type == ATTRIBUTE_TEXT || a->type == ATTRIBUTE_KEYWORD_LIST;
-    buf_append_str(out, a->name);
-    if (kind == 0) {
-        buf_append_str(out, prng_chance(prng, 2) ? STR(" is null") : STR(" is not null"));
-    } else if (kind == 1 && a->type != ATTRIBUTE_TEXT) {
-        buf_append_str(out, prng_chance(prng, 2) ? STR(" in (") : STR(" not in ("));
-        for (uint64_t n = prng_below(prng, 4);; n--) {
-            random_value(f, prng, a, out);
-            if (n == 0) break;
-            buf_append_byte(out, ',');
-        }
-        buf_append_byte(out, ')');
-    } else if (kind == 2 && !is_set) {
-        buf_append_str(out, prng_chance(prng, 2) ? STR(" between ") : STR(" not between "));
-        random_value(f, prng, a, out);
-        buf_append_str(out, STR(" and "));
-        random_value(f, prng, a, out);
-    } else {
-        buf_append_str(out, str_of(range_signs[prng_below(prng, is_set ? 2 : countof(range_signs))]));
-        random_value(f, prng, a, out);
-    }
-}
-
 TEST(parse_print_parse_gives_the_same_tree)
 {
     struct prng prng;
@@ -282,7 +219,7 @@ TEST(parse_print_parse_gives_the_same_tree)
         struct fixture f;
         fixture_init(&f);
         struct buf text = {0};
-        random_filter(&f, &prng, (int)prng_below(&prng, 6), &text);
+        sample_filter(&f.registry, &prng, (int)prng_below(&prng, 6), &text);
         struct visibility_query *query, *again;
         test_row = arena_str(&f.arena, buf_view(&text)).data;
         bool is_read = parse(&f, buf_view(&text), false, &query) == ERR_NONE;

@@ -69,14 +69,13 @@ static int64_t close_of(const struct record *record)
     return ~(int64_t)(u ^ (UINT64_C(1) << 63));
 }
 
-/* What closed by `now` or lately: the newest close there is. */
+/* The newest close there is: what closes later than that was open when the first page was made. */
 static instant begun_of(struct listing *l)
 {
     char key[8];
-    instant begun = l->query->now;
     struct tree_node *node = tree_at_or_after(&l->m->order, l->read->namespace_key, due_key(~(INT64_MAX - 1), key), INT64_MIN);
-    if (node != NULL && node->a == l->read->namespace_key && close_of(row_record(node)) > begun.ns) begun.ns = close_of(row_record(node));
-    return begun;
+    bool has_closed = node != NULL && node->a == l->read->namespace_key;
+    return (instant){has_closed ? close_of(row_record(node)) : INT64_MIN};
 }
 
 /* The default order is the tree's own, but for rows that closed since the first page: they are looked at together with the open ones. */

@@ -24,7 +24,6 @@ void batch_fini(struct batch *batch)
 static void batch_forget(struct batch *batch)
 {
     map_u64_fini(&batch->runs);
-    rows_forget(batch->rows);
     arena_reset(&batch->arena);
 }
 
@@ -281,5 +280,6 @@ void batch_abandon(struct batch *batch)
         err ignored = database_run(batch->db, database_use(batch->db, SQL_ROLLBACK));
         (void)ignored; /* the engine rolls back by itself when it must */
     }
+    rows_abandon(batch->rows);
     batch_forget(batch);
 }

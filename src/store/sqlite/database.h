@@ -7,6 +7,10 @@
  *   run_of   (namespace, workflow id, run)  tag of the run id: which runs an id has had
  *   item     (run, kind, id)
  *   history  (run << 24 | first event id)   a batch
+ *   visibility (run)                     the columns of a row; `rest` holds what no filter asks for; indexes by status and by type give the order
+ *                                        of a list
+ *   visibility_value (name, value, close, start, run)   each custom value, each word of a Text, and the parent, in the order of a list
+ *   visibility_type, visibility_name     numbers for the names of types and attributes; visibility_count, visibility_span: see rows.h
  *   branch_ref (branch, run), task (queue, position), message (shard, position), kv (space, key)
  *
  * Thread: one at a time. */
@@ -66,6 +70,26 @@
     X(READ_KV,       "select key, value from kv where space = ?1 and key = ?2")                                                         \
     X(READ_KV_FROM,  "select key, value from kv where space = ?1 and key >= ?2 order by key")                                           \
     X(READ_KV_AFTER, "select key, value from kv where space = ?1 and key > ?2 order by key")                                            \
+    X(ROW_OLD,       "select namespace, status, type, close, start, version, division is not null, attributes is not null or parent_id is not null,"  \
+                     " parent_id, rest from visibility where run = ?1")                                                                 \
+    X(ROW_INSERT,    "insert into visibility(run, namespace, status, type, close, start, version, execution, duration, length, size,"   \
+                     " transitions, workflow_id, run_id, task_queue, parent_id, parent_run, root_id, root_run, division, attributes, rest)" \
+                     " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)")    \
+    X(ROW_CLOSE,     "update visibility set status = ?3, close = ?5, version = ?7, execution = ?8, duration = ?9, length = ?10, size = ?11,"  \
+                     " transitions = ?12, task_queue = ?15, attributes = ?21, rest = ?22 where run = ?1")                               \
+    X(ROW_UPDATE,    "update visibility set version = ?7, execution = ?8, duration = ?9, length = ?10, size = ?11, transitions = ?12,"  \
+                     " task_queue = ?15, attributes = ?21, rest = ?22 where run = ?1")                                                  \
+    X(ROW_DELETE,    "delete from visibility where run = ?1")                                                                           \
+    X(TYPE_ID,       "select id from visibility_type where namespace = ?1 and name = ?2")                                               \
+    X(TYPE_INSERT,   "insert into visibility_type(namespace, name) values(?1, ?2)")                                                     \
+    X(NAME_ID,       "select id from visibility_name where namespace = ?1 and name = ?2")                                               \
+    X(NAME_INSERT,   "insert into visibility_name(namespace, name) values(?1, ?2)")                                                     \
+    X(VALUE_INSERT,  "insert or ignore into visibility_value(name, value, close, start, run) values(?1, ?2, ?3, ?4, ?5)")                \
+    X(VALUE_DELETE,  "delete from visibility_value where name = ?1 and value = ?2 and close = ?3 and start = ?4 and run = ?5")          \
+    X(COUNT_ADD,     "insert into visibility_count(namespace, type, status, n) values(?1, ?2, ?3, ?4)"                                  \
+                     " on conflict do update set n = n + excluded.n")                                                                   \
+    X(SPAN_READ,     "select shortest, longest from visibility_span where namespace = ?1")                                              \
+    X(SPAN_PUT,      "insert or replace into visibility_span(namespace, shortest, longest) values(?1, ?2, ?3)")                         \
     X(FREE_PAGES,    "pragma freelist_count")                                                                                           \
     X(VACUUM,        "pragma incremental_vacuum(256)")
 #define X(name, sql) SQL_##name,

@@ -1,5 +1,7 @@
 #include "store/sqlite/read.h"
 
+#include "store/sqlite/list.h"
+
 static struct store_row *row_more(struct store_read *read, size_t *capacity)
 {
     if (read->row_count == *capacity) {
@@ -226,8 +228,8 @@ static err read_in_snapshot(struct database *db, struct store_read *read)
     case STORE_READ_MESSAGES: return read_ordered(db, read);
     case STORE_READ_KV: return read_kv(db, read);
     case STORE_READ_KV_RANGE: return read_kv_range(db, read);
-    case STORE_LIST:
-    case STORE_COUNT:
+    case STORE_LIST: return list_read(db, read);
+    case STORE_COUNT: return count_read(db, read);
     case STORE_READ_MAX: break;
     }
     return ERR_INVALID;

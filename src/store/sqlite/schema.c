@@ -16,7 +16,21 @@ static const struct migration migrations[] = {{
     "create index branch_ref_run on branch_ref(run);"
     "create table task(queue integer not null, position integer not null, value blob not null, primary key(queue, position)) without rowid;"
     "create table message(shard integer not null, position integer not null, value blob not null, primary key(shard, position)) without rowid;"
-    "create table kv(space integer not null, key blob not null, value blob not null, primary key(space, key)) without rowid;",
+    "create table kv(space integer not null, key blob not null, value blob not null, primary key(space, key)) without rowid;"
+    "create table visibility_type(id integer primary key, namespace integer not null, name text not null, unique(namespace, name));"
+    "create table visibility_name(id integer primary key, namespace integer not null, name text not null, unique(namespace, name));"
+    "create table visibility(run integer primary key, namespace integer not null, status integer not null, type integer not null,"
+    " close integer not null, start integer not null, version integer not null, execution integer, duration integer, length integer,"
+    " size integer, transitions integer, workflow_id text not null, run_id text not null, task_queue text, parent_id text, parent_run text,"
+    " root_id text, root_run text, division text, attributes text, rest blob);"
+    "create index visibility_by_status on visibility(namespace, status, close, start) where division is null;"
+    "create index visibility_by_type on visibility(namespace, type, status, close, start) where division is null;"
+    "create index visibility_by_division on visibility(namespace, division, close, start) where division is not null;"
+    "create table visibility_value(name integer not null, value not null, close integer not null, start integer not null,"
+    " run integer not null, primary key(name, value, close, start, run)) without rowid;"
+    "create table visibility_count(namespace integer not null, type integer not null, status integer not null, n integer not null,"
+    " primary key(namespace, type, status)) without rowid;"
+    "create table visibility_span(namespace integer primary key, shortest integer not null, longest integer not null);",
 }};
 
 err schema_migrate(struct database *db, const struct migration *steps, int count, struct arena *arena, struct error *error)
