@@ -441,9 +441,8 @@ static void time_out(struct item *item, struct step *step, int32_t type)
     if (type == TIMEOUT_TYPE_START_TO_CLOSE || type == TIMEOUT_TYPE_HEARTBEAT) {
         if (retry(item, step, failure, &state)) return;
         if (state == RETRY_STATE_TIMEOUT) { /* no time is left for another attempt */
-            pb_failure_Failure *last = failure;
             failure = timeout_of(item, step, TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
-            failure->cause = last;
+            failure->cause = a->last_failure;
         }
     } else {
         failure->cause = a->last_failure;
@@ -506,7 +505,7 @@ static err ended(struct execution *e, struct step *step)
 
 err execution_activity_complete(struct execution *e, struct step *step, const pb_store_TaskToken *token, const pb_common_Payloads *result, struct str identity)
 {
-    struct item *item;
+    struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
     execution_changed(e, step);
     if (payloads_size(result) > (size_t)step->limits->blob_size_max) {
@@ -537,7 +536,7 @@ static void set_heartbeat(struct item *item, struct step *step, const pb_common_
 err execution_activity_fail(struct execution *e, struct step *step, const pb_store_TaskToken *token, const pb_failure_Failure *failure,
                             const pb_common_Payloads *last_heartbeat_details, struct str identity)
 {
-    struct item *item;
+    struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
     execution_changed(e, step);
     pb_failure_Failure *kept = (pb_failure_Failure *)(uintptr_t)failure;
@@ -558,7 +557,7 @@ err execution_activity_fail(struct execution *e, struct step *step, const pb_sto
 
 err execution_activity_cancel(struct execution *e, struct step *step, const pb_store_TaskToken *token, const pb_common_Payloads *details, struct str identity)
 {
-    struct item *item;
+    struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
     if (!item->activity->is_cancel_requested) return FAIL(step, ERR_INVALID, "nobody asked for the cancellation of this activity");
     execution_changed(e, step);
@@ -569,7 +568,7 @@ err execution_activity_cancel(struct execution *e, struct step *step, const pb_s
 err execution_activity_heartbeat(struct execution *e, struct step *step, const pb_store_TaskToken *token, const pb_common_Payloads *details,
                                  struct str identity, pb_ws_RecordActivityTaskHeartbeatResponse *reply)
 {
-    struct item *item;
+    struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
     execution_changed(e, step);
     if (payloads_size(details) > (size_t)step->limits->blob_size_max) {
@@ -594,11 +593,25 @@ bool activity_check_cancel(struct completion *c, const pb_command_Command *comma
     enum { BAD = WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES };
     int64_t id = command->request_cancel_activity_task_command_attributes->scheduled_event_id;
     const struct item *item = item_by_number(c->e, ITEM_ACTIVITY, id);
-    if (id <= 0 || id >= c->e->s->next_event_id) return completion_refuse(c, BAD, "no activity was scheduled by event %" PRId64, id);
-    if (item != NULL && item->activity->is_cancel_requested)
+    struct str key = arena_printf(c->step->arena, "%" PRId64, id);
+    if (item == NULL && !event_has_buffered_end(c->e, id, c->step->arena)) return completion_refuse(c, BAD, "no activity that event %" PRId64 " scheduled is pending", id);
+    if ((item != NULL && item->activity->is_cancel_requested) || completion_met_id(&c->cancels, key) != ID_NOT_MET)
         return completion_refuse(c, BAD, "the cancellation of activity %" PRId64 " was requested before", id);
+    completion_note_id(c, &c->cancels, key, true);
     if (item != NULL && item->activity->state != ACTIVITY_STATE_STARTED) completion_note_id(c, &c->activities, item->activity->activity_id, false);
     return true;
+}
+
+/* What the workflow is told of an activity that no worker had taken. */
+static pb_common_Payloads *not_started_details(struct arena *arena)
+{
+    pb_common_Payloads *details = pb_new(arena, pb_common_Payloads);
+    pb_common_Payload *payload = PB_PUSH_NEW(arena, details, payloads);
+    pb_common_Payload_MetadataEntry *encoding = PB_PUSH_NEW(arena, payload, metadata);
+    encoding->key = STR("encoding");
+    encoding->value = STR("json/plain");
+    payload->data = STR("\"ACTIVITY_ID_NOT_STARTED\"");
+    return details;
 }
 
 void activity_request_cancel(struct completion *c, const pb_command_Command *command)
@@ -615,6 +628,6 @@ void activity_request_cancel(struct completion *c, const pb_command_Command *com
     item->activity->cancel_requested_event_id = event_id;
     item_changed(item);
     if (item->activity->state == ACTIVITY_STATE_STARTED) return;
-    close_canceled(item, c->step, NULL, c->request->identity); /* nobody has it: it ends here */
+    close_canceled(item, c->step, not_started_details(c->step->arena), c->request->identity); /* it ends here */
     c->wants_task = true;
 }

@@ -91,7 +91,7 @@ static pb_history_StartChildWorkflowExecutionInitiatedEventAttributes *initiated
     bool has_queue = from->task_queue != NULL && from->task_queue->name.size != 0;
     a->task_queue = task_queue_of(c->step->arena, has_queue ? from->task_queue->name : c->e->s->task_queue);
     a->input = from->input;
-    a->workflow_execution_timeout = duration_of(c->step->arena, ns_of(from->workflow_execution_timeout));
+    a->workflow_execution_timeout = from->workflow_execution_timeout;
     a->workflow_run_timeout = duration_of(c->step->arena, ns_of(from->workflow_run_timeout));
     int64_t task_timeout = ns_of(from->workflow_task_timeout);
     a->workflow_task_timeout = duration_of(c->step->arena, task_timeout != 0 ? task_timeout : c->e->s->task_timeout_ns);
@@ -196,7 +196,7 @@ static struct execution *begin_child(struct step *step, const pb_store_Message *
     b.execution_timeout.ns = ns_of(a->workflow_execution_timeout);
     b.run_timeout.ns = ns_of(a->workflow_run_timeout);
     b.task_timeout.ns = ns_of(a->workflow_task_timeout);
-    b.has_execution_timeout = b.has_run_timeout = true;
+    b.has_run_timeout = true;
     if (b.cron.size != 0) b.backoff = cron_backoff(b.cron, step->now, step->now);
     b.is_waiting_for_parent = true;
     return run_begin(step, step->ns, &b);
@@ -318,7 +318,6 @@ static void receive_start_failed(struct step *step, struct execution *parent, co
     a->workflow_type = workflow_type_of(step->arena, child->workflow_type);
     a->cause = message->child_start_failed->cause;
     a->initiated_event_id = child->initiated_event_id;
-    a->workflow_task_completed_event_id = child->task_completed_event_id;
     execution_changed(parent, step);
     event_add(parent, step, ev);
     item_remove(item);
@@ -416,9 +415,9 @@ static void receive_parent_closed(struct step *step, struct execution *child, co
     const pb_store_ParentClosed *closed = message->parent_closed;
     if (child == NULL || !execution_is_open(child) || !str_equal(child->s->first_run_id, closed->first_run_id)) return;
     if (closed->policy == PARENT_CLOSE_POLICY_TERMINATE)
-        close_terminate(child, step, STR("by parent close policy"), NULL, STR("history-service"), NULL, 0);
+        close_terminate(child, step, STR("ended with its parent, as the parent close policy says"), NULL, STR("history-service"), NULL, 0);
     else if (!child->s->is_cancel_requested)
-        cancel_record(child, step, STR("by parent close policy"), STR("history-service"), STR_EMPTY, message->sender, 0);
+        cancel_record(child, step, STR_EMPTY, STR("history-service"), STR_EMPTY, message->sender, 0);
 }
 
 /* ---- all messages ---- */

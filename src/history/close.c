@@ -78,6 +78,16 @@ static void close_run(struct execution *e, struct step *step, event *ev, int32_t
 
 /* ---- the run that follows ---- */
 
+/* Points to reset to in this run can be used as long as it is kept. */
+static pb_workflow_ResetPoints *handed_on(const struct execution *e, struct step *step)
+{
+    if (e->s->reset_points == NULL) return NULL;
+    pb_workflow_ResetPoints *points = PB_CLONE(step->arena, pb_workflow_ResetPoints, e->s->reset_points);
+    for (size_t i = 0; i < points->points_count; i++)
+        if (points->points[i]->expire_time == NULL) points->points[i]->expire_time = timestamp_of(step->arena, instant_add(step->now, e->ns->retention));
+    return points;
+}
+
 /* What every successor inherits. */
 static struct beginning next_run(const struct execution *e, struct step *step, int32_t initiator)
 {
@@ -93,7 +103,7 @@ static struct beginning next_run(const struct execution *e, struct step *step, i
     b.user_metadata = s->user_metadata;
     b.priority = s->priority;
     b.versioning_override = s->versioning_override;
-    b.reset_points = s->reset_points;
+    b.reset_points = handed_on(e, step);
     b.execution_timeout.ns = s->execution_timeout_ns;
     b.run_timeout.ns = s->run_timeout_ns;
     b.task_timeout.ns = s->task_timeout_ns;

@@ -145,6 +145,7 @@ static void completion_fini(struct completion *c)
 {
     map_fini(&c->timers);
     map_fini(&c->activities);
+    map_fini(&c->cancels);
     map_fini(&c->children);
 }
 
@@ -220,18 +221,19 @@ static void note_reset_point(struct completion *c)
     pb_store_RunState *s = c->e->s;
     struct arena *arena = &c->e->arena;
     struct str build = build_of(c->request);
-    if (str_is_empty(build)) return;
     if (s->reset_points == NULL) s->reset_points = pb_new(arena, pb_workflow_ResetPoints);
     pb_workflow_ResetPoints *points = s->reset_points;
-    for (size_t i = 0; i < points->points_count; i++)
-        if (str_equal(points->points[i]->build_id, build) || str_equal(points->points[i]->binary_checksum, build)) return;
+    for (size_t i = 0; i < points->points_count; i++) {
+        const pb_workflow_ResetPointInfo *p = points->points[i];
+        if (str_equal(p->build_id.size != 0 ? p->build_id : p->binary_checksum, build)) return;
+    }
     if ((int64_t)points->points_count >= c->step->limits->reset_points_max && points->points_count > 0) {
         memmove(points->points, points->points + 1, (points->points_count - 1) * sizeof *points->points);
         points->points_count--;
     }
     pb_workflow_ResetPointInfo *point = PB_PUSH_NEW(arena, points, points);
     if (str_equal(build, c->request->binary_checksum)) point->binary_checksum = core_str(c->e, build);
-    else point->build_id = core_str(c->e, build);
+    else if (build.size != 0) point->build_id = core_str(c->e, build);
     point->run_id = s->run_id;
     point->first_workflow_task_completed_id = c->completed_event_id;
     point->create_time = timestamp_of(arena, c->step->now);

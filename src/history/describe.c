@@ -115,7 +115,8 @@ static int32_t activity_state(const pb_store_Activity *a)
 static pb_activity_ActivityOptions *activity_options(const pb_store_Activity *a, struct arena *arena)
 {
     pb_activity_ActivityOptions *o = pb_new(arena, pb_activity_ActivityOptions);
-    o->task_queue = task_queue_of(arena, arena_str(arena, a->task_queue));
+    o->task_queue = pb_new(arena, pb_taskqueue_TaskQueue);
+    o->task_queue->name = o->task_queue->normal_name = arena_str(arena, a->task_queue);
     o->schedule_to_close_timeout = duration_of(arena, a->schedule_to_close_ns);
     o->schedule_to_start_timeout = duration_of(arena, a->schedule_to_start_ns);
     o->start_to_close_timeout = duration_of(arena, a->start_to_close_ns);
@@ -135,7 +136,7 @@ static void describe_activity(const pb_store_Activity *a, struct arena *arena, p
     p->last_started_time = timestamp_of(arena, (instant){a->started_at});
     p->attempt = a->attempt;
     p->maximum_attempts = a->retry_policy->maximum_attempts;
-    if (a->state == ACTIVITY_STATE_SCHEDULED) p->scheduled_time = timestamp_of(arena, (instant){a->scheduled_at});
+    p->scheduled_time = timestamp_of(arena, (instant){a->state == ACTIVITY_STATE_BACKING_OFF ? a->next_attempt_at : a->scheduled_at});
     p->expiration_time = timestamp_of(arena, (instant){a->expires_at});
     if (a->last_failure != NULL) p->last_failure = PB_CLONE(arena, pb_failure_Failure, a->last_failure);
     p->last_worker_identity = arena_str(arena, a->last_identity);

@@ -188,6 +188,25 @@ struct item *event_buffered_timer(const struct execution *e, struct str timer_id
     return NULL;
 }
 
+static int64_t ended_activity(const event *ev)
+{
+    switch (ev->event_type) {
+    case EVENT_TYPE_ACTIVITY_TASK_COMPLETED: return ev->activity_task_completed_event_attributes->scheduled_event_id;
+    case EVENT_TYPE_ACTIVITY_TASK_FAILED: return ev->activity_task_failed_event_attributes->scheduled_event_id;
+    case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: return ev->activity_task_timed_out_event_attributes->scheduled_event_id;
+    case EVENT_TYPE_ACTIVITY_TASK_CANCELED: return ev->activity_task_canceled_event_attributes->scheduled_event_id;
+    default: return 0;
+    }
+}
+
+bool event_has_buffered_end(const struct execution *e, int64_t scheduled_event_id, struct arena *arena)
+{
+    struct item *item;
+    for (size_t at = 0; (item = item_next(e, ITEM_BUFFERED, &at)) != NULL;)
+        if (ended_activity(decode_buffered(item, arena)) == scheduled_event_id) return true;
+    return false;
+}
+
 void event_unbuffer(struct item *item)
 {
     item->owner->buffered_bytes -= item->buffered->event.size;

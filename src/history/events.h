@@ -26,6 +26,8 @@ bool event_flush_buffer(struct execution *e, struct step *step);
 /* The buffered TimerFired of a timer, or NULL, and how to take it out again. (F035) */
 struct item *event_buffered_timer(const struct execution *e, struct str timer_id, struct arena *arena);
 void event_unbuffer(struct item *item);
+/* Whether the end of this activity is buffered. */
+bool event_has_buffered_end(const struct execution *e, int64_t scheduled_event_id, struct arena *arena);
 bool event_is_closing(int32_t type); /* closes the run */
 
 /* Drops from memory what was flushed, beyond what is worth keeping for the next poll. */

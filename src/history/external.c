@@ -69,7 +69,7 @@ void external_cancel(struct completion *c, const pb_command_Command *command)
         EVENT_SET(c->step, ev, request_cancel_external_workflow_execution_initiated_event_attributes);
     ev->user_metadata = command->user_metadata;
     a->workflow_task_completed_event_id = c->completed_event_id;
-    a->namespace = ns->name;
+    a->namespace = from->namespace;
     a->namespace_id = ns->id;
     a->workflow_execution = execution_of(c->step->arena, from->workflow_id, from->run_id);
     a->control = from->control;
@@ -94,7 +94,7 @@ void external_signal(struct completion *c, const pb_command_Command *command)
     pb_history_SignalExternalWorkflowExecutionInitiatedEventAttributes *a = EVENT_SET(c->step, ev, signal_external_workflow_execution_initiated_event_attributes);
     ev->user_metadata = command->user_metadata;
     a->workflow_task_completed_event_id = c->completed_event_id;
-    a->namespace = ns->name;
+    a->namespace = from->namespace;
     a->namespace_id = ns->id;
     a->workflow_execution = from->execution;
     a->signal_name = from->signal_name;
@@ -196,7 +196,6 @@ static void cancel_result(struct item *item, struct step *step, int32_t cause)
         pb_history_RequestCancelExternalWorkflowExecutionFailedEventAttributes *a =
             EVENT_SET(step, ev, request_cancel_external_workflow_execution_failed_event_attributes);
         a->cause = cause;
-        a->workflow_task_completed_event_id = x->task_completed_event_id;
         a->namespace = x->namespace_name;
         a->namespace_id = x->namespace_id;
         a->workflow_execution = execution_of(step->arena, x->workflow_id, x->run_id);
@@ -222,7 +221,6 @@ static void signal_result(struct item *item, struct step *step, int32_t cause)
         pb_history_SignalExternalWorkflowExecutionFailedEventAttributes *a =
             EVENT_SET(step, ev, signal_external_workflow_execution_failed_event_attributes);
         a->cause = cause;
-        a->workflow_task_completed_event_id = x->task_completed_event_id;
         a->namespace = x->namespace_name;
         a->namespace_id = x->namespace_id;
         a->workflow_execution = execution_of(step->arena, x->workflow_id, x->run_id);

@@ -51,7 +51,7 @@ struct completion {
     size_t buffered_left;      /* buffered events, without timers that are cancelled */
     struct update_message *messages; /* as many as the request has */
     int64_t new_activities, new_children, new_signals, new_cancels;
-    struct map timers, activities, children; /* ids met so far in this completion */
+    struct map timers, activities, cancels, children; /* ids met so far in this completion */
 };
 /* Everything that can be wrong, before anything is changed. */
 bool commands_check(struct completion *c);

@@ -40,7 +40,7 @@ static void started_event(struct execution *e, struct step *step, const struct b
     a->attempt = s->attempt;
     a->workflow_execution_expiration_time = timestamp_of(arena, (instant){s->execution_expires_at});
     a->cron_schedule = b->cron;
-    a->first_workflow_task_backoff = duration_of(arena, b->backoff.ns);
+    if (b->backoff.ns > 0 || str_is_empty(b->continued_from)) a->first_workflow_task_backoff = duration_of(arena, b->backoff.ns);
     a->memo = LENT(pb_common_Memo, b->memo);
     a->search_attributes = LENT(pb_common_SearchAttributes, b->search_attributes);
     a->prev_auto_reset_points = LENT(pb_workflow_ResetPoints, b->reset_points);
