@@ -1,0 +1,131 @@
+"""The runner that gives each run of a workflow modules of its own."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Optional
+
+import temporalio.workflow
+
+from .._workflow_instance import (
+    UnsandboxedWorkflowRunner,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowRunner,
+)
+from ._restrictions import SandboxRestrictions
+from ._sandbox import MAIN, Sandbox
+
+if TYPE_CHECKING:
+    import temporalio.converter
+
+    from .._command_aware_visitor import CommandInfo
+
+
+@dataclass(frozen=True)
+class SandboxedWorkflowRunner(WorkflowRunner):
+    """Runs each workflow with its own copies of the modules it comes from.
+
+    What one run changes in a module no other run sees, and what no replay could repeat is refused.
+    """
+
+    restrictions: SandboxRestrictions = SandboxRestrictions.default
+    """What is passed through and what refused."""
+    runner_class: type[WorkflowRunner] = UnsandboxedWorkflowRunner
+    """Makes the instances inside."""
+    _worker_level_failure_exception_types: Sequence[type[BaseException]] = field(default_factory=list, init=False)
+
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+        """Tells the exceptions that the worker lets fail any workflow."""
+        object.__setattr__(self, "_worker_level_failure_exception_types", types)
+
+    def prepare_workflow(self, defn: temporalio.workflow._Definition) -> None:
+        """Loads the workflow once, so that what is wrong with it shows before the worker runs."""
+        if getattr(defn.cls, "__qualname__", "") != defn.cls.__name__ and "<locals>" in defn.cls.__qualname__:
+            raise RuntimeError(f"Failed validating workflow {defn.name}: it is a local class, which no copy can have")
+        try:
+            sandbox = Sandbox(self.restrictions)
+            with sandbox.entered(is_runtime=False):
+                self._load_class(sandbox, defn.cls)
+        except Exception as err:
+            place = _place(err)
+            raise RuntimeError(
+                f"Failed validating workflow {defn.name}: {type(err).__name__}: {err}"
+                + (f" (at {place})" if place else "")
+                + ". The sandbox loads the file of each workflow again for every run: it must not do at its top level "
+                "what is not repeatable. Modules without that trouble can be imported within `with "
+                "workflow.unsafe.imports_passed_through():`; `@workflow.defn(sandboxed=False)` does without a sandbox."
+            ) from err
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """Makes the instance for a run."""
+        sandbox = Sandbox(self.restrictions)
+        with sandbox.entered(is_runtime=False):
+            cls = self._load_class(sandbox, det.defn.cls)
+            changes: dict[str, Any] = {"defn": temporalio.workflow._Definition.must_from_class(cls)}
+            if det.interceptor_classes:
+                changes["interceptor_classes"] = [self._load_class(sandbox, c) for c in det.interceptor_classes]
+            inner = _replace(det, changes)
+            instance = self.runner_class().create_instance(inner)
+        return _SandboxedInstance(sandbox, instance)
+
+    @staticmethod
+    def _load_class(sandbox: Sandbox, cls: type) -> type:
+        name = cls.__module__
+        if name != "__main__" and sandbox.shared.passes_through(name):
+            return cls
+        module: Any = sandbox.load(name)
+        if module.__name__ != (MAIN if name == "__main__" else name):
+            return cls
+        found: Any = module
+        for part in cls.__qualname__.split("."):
+            found = getattr(found, part, None)
+            if found is None:
+                # Made by something else than a class statement at the top level: it has no copy
+                return cls
+        return found  # type: ignore[no-any-return]
+
+
+def _replace(det: WorkflowInstanceDetails, changes: dict[str, Any]) -> WorkflowInstanceDetails:
+    copy = object.__new__(type(det))
+    copy.__dict__.update(det.__dict__)
+    copy.__dict__.update(changes)
+    return copy
+
+
+def _place(err: BaseException) -> Optional[str]:
+    """The innermost line outside of this package that an error came from."""
+    for frame in reversed(traceback.extract_tb(err.__traceback__)):
+        if "temporalio/worker" not in frame.filename.replace("\\", "/") and not frame.filename.startswith("<"):
+            return f"{frame.filename}:{frame.lineno}"
+    return None
+
+
+class _SandboxedInstance(WorkflowInstance):
+    """An instance whose activations run in the sandbox."""
+
+    def __init__(self, sandbox: Sandbox, instance: WorkflowInstance) -> None:
+        self._sandbox = sandbox
+        self._instance = instance
+
+    def activate(self, act: dict[str, Any]) -> dict[str, Any]:
+        with self._sandbox.entered(is_runtime=True):
+            return self._instance.activate(act)
+
+    def get_serialization_context(
+        self, command_info: Optional[CommandInfo]
+    ) -> Optional[temporalio.converter.SerializationContext]:
+        return self._instance.get_serialization_context(command_info)
+
+    def get_external_store_context(
+        self, command_info: Optional[CommandInfo]
+    ) -> temporalio.converter.StorageDriverStoreContext:
+        return self._instance.get_external_store_context(command_info)
+
+    def get_info(self) -> temporalio.workflow.Info:
+        return self._instance.get_info()
+
+    def get_thread_id(self) -> Optional[int]:
+        return self._instance.get_thread_id()

@@ -1,0 +1,429 @@
+"""A sandbox: one run's own copies of modules.
+
+Code is isolated by its built-ins. Every function has, through its module's namespace, the built-in functions it sees, and
+among them ``__import__``; a module executed with other built-ins imports through the sandbox, and so does what it
+imports. Nothing of the process is replaced, other threads notice nothing, and a copy costs one execution of the module's
+code object, which is compiled once.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.util
+import sys
+import threading
+import types
+import typing
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from temporalio.workflow import SandboxImportNotificationPolicy, _in_sandbox, unsafe
+
+from ._guards import GuardedModule, guard, guard_member, guard_used, real_bases, refuse, state
+from ._restrictions import (
+    RestrictedWorkflowAccessError,
+    RestrictionContext,
+    SandboxRestrictions,
+    UnintentionalPassthroughError,
+)
+
+# What a copy of a program's main module is called, so that `if __name__ == "__main__"` does not run it
+MAIN = "__temporal_main__"
+
+_LOADING = RestrictionContext()
+
+
+class _Source:
+    """What a module's copies are made from."""
+
+    __slots__ = ("code", "attributes")
+
+    def __init__(self, code: Optional[types.CodeType], attributes: Mapping[str, Any]) -> None:
+        self.code = code
+        self.attributes = attributes
+
+
+_sources: dict[str, Optional[_Source]] = {}
+_sources_lock = threading.Lock()
+
+# Where classes of sandboxes were defined, for resolving the annotations they were given as text
+_class_modules: weakref.WeakKeyDictionary[type, weakref.ref[types.ModuleType]] = weakref.WeakKeyDictionary()
+
+
+def namespace_of_class(cls: type) -> Optional[dict[str, Any]]:
+    """The namespace a class of a sandbox was defined in; ``None`` for any other class."""
+    reference = _class_modules.get(cls)
+    module = reference() if reference is not None else None
+    return None if module is None else module.__dict__
+
+
+def _find_source(name: str) -> Optional[_Source]:
+    """The source of a module, ``None`` for one that cannot be executed again (an extension module)."""
+    with _sources_lock:
+        if name in _sources:
+            return _sources[name]
+        source = _main_source() if name == MAIN else _read_source(name)
+        _sources[name] = source
+        return source
+
+
+def _read_source(name: str) -> Optional[_Source]:
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is None:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            spec = None
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    attributes: dict[str, Any] = {
+        "__name__": name,
+        "__spec__": spec,
+        "__loader__": spec.loader,
+        "__package__": spec.parent,
+    }
+    if spec.submodule_search_locations is not None:
+        attributes["__path__"] = list(spec.submodule_search_locations)
+    if spec.has_location:
+        attributes["__file__"] = spec.origin
+    get_code = getattr(spec.loader, "get_code", None)
+    if get_code is None or spec.loader is None:
+        # A namespace package has nothing to execute
+        return _Source(None, attributes) if spec.submodule_search_locations is not None else None
+    try:
+        code = get_code(name)
+    except ImportError:
+        # A loader of a test runner or bundler that knows the module by another name
+        code = None
+    if code is None:
+        if spec.submodule_search_locations is not None and not spec.has_location:
+            return _Source(None, attributes)
+        return None
+    return _Source(code, attributes)
+
+
+def _main_source() -> Optional[_Source]:
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path is None:
+        return None
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and hasattr(spec.loader, "get_code"):
+        code = spec.loader.get_code(spec.name)
+    else:
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
+    attributes = {
+        "__name__": MAIN,
+        "__file__": path,
+        "__package__": getattr(main, "__package__", None),
+        "__spec__": None,
+        "__loader__": getattr(main, "__loader__", None),
+    }
+    return _Source(code, attributes)
+
+
+class _Shared:
+    """What all sandboxes of the same restrictions share."""
+
+    def __init__(self, restrictions: SandboxRestrictions) -> None:
+        self.restrictions = restrictions
+        self.modules: dict[str, types.ModuleType] = {}
+        self.passed_through: dict[str, bool] = {}
+        members = restrictions.invalid_module_members
+        rules = members.child_matcher("__builtins__")
+        self.builtins = dict(builtins.__dict__)
+        if rules is not None:
+            for member in {*rules.use, *rules.access, *rules.children}:
+                if member in self.builtins:
+                    self.builtins[member] = self._builtin(member, rules)
+
+    @staticmethod
+    def _builtin(member: str, rules: Any) -> Any:
+        real = getattr(builtins, member)
+        rule = rules.children.get(member) or rules
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            refuse(f"__builtins__.{member}", rule, only_runtime=rules.only_runtime or rule.only_runtime)
+            return real(*args, **kwargs)
+
+        guarded.__name__ = member
+        guarded.__doc__ = real.__doc__
+        return guarded
+
+    def passes_through(self, name: str) -> bool:
+        known = self.passed_through.get(name)
+        if known is None:
+            known = self.passed_through[name] = self.restrictions.passes_through(name)
+        return known
+
+    def real_module(self, name: str) -> types.ModuleType:
+        """A module from outside, guarded where there are rules about its members."""
+        found = self.modules.get(name)
+        if found is not None:
+            return found
+        module = sys.modules.get(name) or importlib.import_module(name)
+        rule = self.restrictions.invalid_module_members.child_matcher(*name.split("."))
+        if rule is not None:
+            module = guard(module, name, rule, False)
+        self.modules[name] = module
+        return module
+
+
+_shared: dict[int, _Shared] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_of(restrictions: SandboxRestrictions) -> _Shared:
+    """The shared part for restrictions; made once for each object."""
+    with _shared_lock:
+        found = _shared.get(id(restrictions))
+        # The restrictions are kept by their shared part, so an id is not used again
+        if found is None:
+            found = _shared[id(restrictions)] = _Shared(restrictions)
+        return found
+
+
+class _Modules(MutableMapping[str, Any]):
+    """``sys.modules`` as sandboxed code sees it: its own copies, and what is passed through and loaded outside."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def __getitem__(self, name: str) -> Any:
+        sandbox = self._sandbox
+        found = sandbox.modules.get(name)
+        if found is not None:
+            return found
+        shared = sandbox.shared
+        if (
+            name in sys.modules
+            and not shared.restrictions.disable_lazy_sys_module_passthrough
+            and shared.passes_through(name)
+        ):
+            return shared.real_module(name)
+        raise KeyError(name)
+
+    def __setitem__(self, name: str, module: Any) -> None:
+        self._sandbox.modules[name] = module
+
+    def __delitem__(self, name: str) -> None:
+        del self._sandbox.modules[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._sandbox.modules))
+
+    def __len__(self) -> int:
+        return len(self._sandbox.modules)
+
+
+class Sandbox:
+    """The modules of one run."""
+
+    __slots__ = ("shared", "modules", "builtins", "is_runtime", "__weakref__")
+
+    def __init__(self, restrictions: SandboxRestrictions) -> None:
+        self.shared = shared_of(restrictions)
+        self.modules: dict[str, Any] = {}
+        self.is_runtime = False
+        self.builtins = dict(self.shared.builtins)
+        self.builtins["__import__"] = self._import
+        self.builtins["__build_class__"] = self._build_class
+
+    @contextmanager
+    def entered(self, *, is_runtime: bool) -> Iterator[None]:
+        """Makes this thread the sandbox's while something is loaded or run."""
+        before = state.sandbox, state.is_runtime, getattr(_in_sandbox, "value", None)
+        state.sandbox, state.is_runtime, _in_sandbox.value = self, is_runtime, True
+        try:
+            yield
+        finally:
+            state.sandbox, state.is_runtime, _in_sandbox.value = before
+
+    def load(self, name: str) -> types.ModuleType:
+        """The sandbox's copy of a module."""
+        module: types.ModuleType = self._load(MAIN if name == "__main__" else name, is_wanted=True)
+        return module
+
+    # ---------------------------------------------------------------------------------------------------------- imports
+
+    def _import(
+        self,
+        name: str,
+        globals: Optional[Mapping[str, Any]] = None,
+        locals: Optional[Mapping[str, Any]] = None,
+        fromlist: Optional[Sequence[str]] = (),
+        level: int = 0,
+    ) -> Any:
+        """``__import__`` of sandboxed code."""
+        full_name = name
+        if level:
+            package = (globals or {}).get("__package__") or (globals or {}).get("__name__", "").rpartition(".")[0]
+            full_name = importlib.util.resolve_name("." * level + name, package)
+        try:
+            module = self._load(full_name)
+            if not fromlist:
+                return module if level else self._load(name.partition(".")[0])
+            for member in fromlist:
+                if member != "*" and not self._has(module, member):
+                    self._load_submodule(module, full_name, member)
+        except (RestrictedWorkflowAccessError, UnintentionalPassthroughError) as err:
+            self._say_where(err, full_name, globals)
+            raise
+        return module
+
+    @staticmethod
+    def _has(module: Any, member: str) -> bool:
+        if isinstance(module, GuardedModule):
+            return hasattr(object.__getattribute__(module, "__dict__")["__temporal_guarded_object__"], member)
+        return hasattr(module, member)
+
+    def _load_submodule(self, module: Any, full_name: str, member: str) -> None:
+        if not self._has(module, "__path__"):
+            return
+        child = f"{full_name}.{member}"
+        try:
+            self._load(child)
+        except ModuleNotFoundError as err:
+            # Not there: the import statement itself says that the name is missing
+            if err.name != child:
+                raise
+
+    def _load(self, name: str, *, is_wanted: bool = False) -> Any:
+        found = self.modules.get(name)
+        if found is not None:
+            return found
+        if name == "sys":
+            module = self.modules["sys"] = self._make_sys()
+            return module
+        if name == "importlib":
+            module = self.modules["importlib"] = self._make_importlib()
+            return module
+        shared = self.shared
+        if not is_wanted and (shared.passes_through(name) or unsafe.is_imports_passed_through()):
+            return self._take_from_outside(name)
+        self._check(name, is_wanted)
+        return self._copy(name)
+
+    def _check(self, name: str, is_wanted: bool) -> None:
+        """Refuses or mentions the import of a module that is not passed through."""
+        rules = self.shared.restrictions.invalid_modules
+        context = RestrictionContext()
+        context.is_runtime = state.is_runtime
+        rule = rules.access_matcher(context, *name.split("."))
+        if rule is not None and not unsafe.is_sandbox_unrestricted():
+            raise RestrictedWorkflowAccessError(name, override_message=rule.leaf_message)
+        if not is_wanted:
+            notify(self, name)
+
+    def _take_from_outside(self, name: str) -> Any:
+        parent, dot, child = name.rpartition(".")
+        if dot:
+            parent_module = self._load(parent)
+        before = state.sandbox
+        state.sandbox = None
+        try:
+            module = self.shared.real_module(name)
+        finally:
+            state.sandbox = before
+        self.modules[name] = module
+        if dot and not isinstance(parent_module, GuardedModule) and parent_module is not sys.modules.get(parent):
+            setattr(parent_module, child, module)
+        return module
+
+    def _copy(self, name: str) -> Any:
+        parent, dot, child = name.rpartition(".")
+        if dot:
+            parent_module = self._load(parent)
+            found = self.modules.get(name)
+            if found is not None:
+                return found
+        source = _find_source(name)
+        if source is None:
+            return self._take_from_outside(name)
+        module = types.ModuleType(name)
+        namespace = module.__dict__
+        namespace.update(source.attributes)
+        namespace["__builtins__"] = self.builtins
+        self.modules[name] = module
+        try:
+            if source.code is not None:
+                exec(source.code, namespace)
+        except BaseException:
+            self.modules.pop(name, None)
+            raise
+        # A module may have replaced itself
+        module = self.modules[name]
+        if dot and not isinstance(parent_module, GuardedModule):
+            setattr(parent_module, child, module)
+        return module
+
+    @staticmethod
+    def _say_where(err: Exception, name: str, importer: Optional[Mapping[str, Any]]) -> None:
+        """Adds to a refusal which import led to it, and the file and line of both."""
+        if getattr(err, "_temporal_is_located", False) or not err.args:
+            return
+        lines = []
+        trace = err.__traceback__
+        while trace is not None:
+            filename = trace.tb_frame.f_code.co_filename
+            if trace.tb_frame.f_globals.get("__builtins__") is not builtins.__dict__ and filename != __file__:
+                lines.append(f"{filename}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        place = lines[-1] if lines else None
+        where = (importer or {}).get("__file__") or (importer or {}).get("__name__") or "workflow code"
+        message = f"{err.args[0]} (while {where} imported {name}" + (f", at {place})" if place else ")")
+        err.args = (message, *err.args[1:])
+        if isinstance(err, RestrictedWorkflowAccessError):
+            err.message = message
+        err._temporal_is_located = True  # type: ignore[attr-defined]
+
+    # ------------------------------------------------------------------------------------------------ special modules
+
+    def _make_sys(self) -> types.ModuleType:
+        module = types.ModuleType("sys")
+        module.__dict__.update({k: v for k, v in sys.__dict__.items() if k != "modules"})
+        module.modules = _Modules(self)  # type: ignore[attr-defined]
+        return module
+
+    def _make_importlib(self) -> types.ModuleType:
+        module = types.ModuleType("importlib")
+        module.__dict__.update(importlib.__dict__)
+
+        def import_module(name: str, package: Optional[str] = None) -> Any:
+            if name.startswith("."):
+                if not package:
+                    raise TypeError(f"the package argument is required to import {name!r}")
+                name = importlib.util.resolve_name(name, package)
+            return self._load(name)
+
+        module.import_module = import_module  # type: ignore[attr-defined]
+        module.__import__ = self._import  # type: ignore[attr-defined]
+        return module
+
+    def _build_class(self, function: Any, name: str, /, *bases: Any, **keywords: Any) -> Any:
+        """``__build_class__`` of sandboxed code: real bases, and a note of where the class was defined."""
+        cls = builtins.__build_class__(function, name, *real_bases(bases), **keywords)
+        if isinstance(cls, type):
+            module = self.modules.get(function.__globals__.get("__name__", ""))
+            if module is not None and module.__dict__ is function.__globals__:
+                _class_modules[cls] = weakref.ref(module)
+        return cls
+
+
+def notify(sandbox: Sandbox, name: str) -> None:
+    """Says what the policy wants said about the import of a module that is not passed through."""
+    policy = unsafe.current_import_notification_policy_override() or sandbox.shared.restrictions.import_notification_policy
+    if policy & SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT and state.is_runtime:
+        warnings.warn(f"Module {name} was imported after initial workflow load.", stacklevel=4)
+    if policy & SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH:
+        raise UnintentionalPassthroughError(name)
+    if policy & SandboxImportNotificationPolicy.WARN_ON_UNINTENTIONAL_PASSTHROUGH:
+        warnings.warn(
+            f"Module {name} was not intentionally passed through to the sandbox.", stacklevel=4
+        )
