@@ -113,7 +113,7 @@ struct str time_text_print(instant t, struct arena *arena)
     char fraction[16] = "";
     if (ns != 0) {
         int size = snprintf(fraction, sizeof(fraction), ".%09d", (int)ns);
-        while (fraction[size - 1] == '0') fraction[--size] = '\0';
+        while (size > 1 && fraction[size - 1] == '0') fraction[--size] = '\0';
     }
     return arena_printf(arena, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", year, month, day, (int)(in_day / 3600), (int)(in_day / 60 % 60), (int)(in_day % 60), fraction);
 }

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
 
 @activity.defn
@@ -90,8 +90,8 @@ class CancelsActivity:
                 heartbeat_timeout=timedelta(seconds=2),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
-        except asyncio.CancelledError:
-            return "cancelled"
+        except ActivityError as error:
+            return "cancelled" if isinstance(error.cause, CancelledError) else "failed"
         return "not cancelled"
 
 
