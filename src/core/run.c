@@ -186,6 +186,11 @@ err run_diverge(struct run *run, const char *format, ...)
     return e;
 }
 
+void run_give_up(struct run *run, struct str message)
+{
+    (void)!run_fail(run, WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED, "%.*s", STR_ARG(message));
+}
+
 /* SipHash-1-3 with a zero key over the text and a byte 0xFF. */
 #define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
 static void sip_round(uint64_t v[4])

@@ -1,0 +1,654 @@
+/* A worker against a server that the test plays. */
+#include "base/test.h"
+
+#include "core/echo.h"
+#include "core/worker.h"
+
+struct fixture {
+    struct arena arena;
+    pb_core_WorkerOptions options;
+    struct core_worker *w;
+    instant now;
+    pb_history_History *history;
+    struct echo echo;
+    struct core_effect *effects[4096]; /* all that were taken, in order */
+    size_t effect_count;
+};
+
+static void fixture_init(struct fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    arena_init(&f->arena, 0, 0);
+    f->now = (instant){1000 * NS_PER_S};
+    f->options.namespace = STR("default");
+    f->options.task_queue = STR("queue");
+    f->options.identity = STR("me");
+    f->options.max_cached_workflows = 10;
+    f->options.sdk_name = STR("perdure");
+    f->options.sdk_version = STR("1");
+}
+
+static void fixture_start(struct fixture *f)
+{
+    struct core_config config = {.options = &f->options, .seed = 7};
+    struct error error = {0};
+    check(core_worker_create(&config, f->now, &f->w, &error, &f->arena) == ERR_NONE);
+    core_worker_start(f->w, f->now);
+}
+
+static void fixture_fini(struct fixture *f)
+{
+    core_worker_destroy(f->w);
+    for (size_t i = 0; i < f->effect_count; i++) core_effect_free(f->effects[i]);
+    if (f->history != NULL) echo_fini(&f->echo);
+    arena_fini(&f->arena);
+}
+
+static void load(struct fixture *f, const char *name)
+{
+    const char *dir = getenv("CORE_TESTDATA");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir != NULL ? dir : "src/core/testdata", name);
+    f->history = echo_load(path, &f->arena);
+    if (f->history == NULL) abort();
+    echo_init(&f->echo, f->history);
+}
+
+static void take_all(struct fixture *f)
+{
+    struct core_effect *e;
+    while ((e = core_worker_take(f->w)) != NULL) {
+        check(f->effect_count < countof(f->effects));
+        f->effects[f->effect_count++] = e;
+    }
+}
+
+/* The next effect of a kind (and RPC) that was not looked at yet; NULL: none. Others are passed over. */
+static struct core_effect *next(struct fixture *f, enum core_effect_kind kind, int rpc)
+{
+    take_all(f);
+    for (size_t i = 0; i < f->effect_count; i++) {
+        struct core_effect *e = f->effects[i];
+        if (e->kind != kind || (kind == EFFECT_CALL && (int)e->rpc != rpc) || e->code == -1) continue;
+        e->code = -1; /* looked at */
+        return e;
+    }
+    return NULL;
+}
+
+static size_t count(struct fixture *f, enum core_effect_kind kind, int rpc)
+{
+    size_t n = 0;
+    while (next(f, kind, rpc) != NULL) n++;
+    return n;
+}
+
+static void answer(struct fixture *f, const struct core_effect *call, const struct pb_message *type, const void *msg)
+{
+    struct buf bytes = {0};
+    check(call != NULL);
+    if (call == NULL) return;
+    pb_encode(type, msg, &bytes);
+    core_worker_called(f->w, call->call_id, 0, buf_view(&bytes), f->now);
+    buf_fini(&bytes);
+}
+
+static void *request(struct fixture *f, const struct core_effect *call, const struct pb_message *type)
+{
+    void *msg = NULL;
+    check(call != NULL);
+    if (call == NULL) return arena_zalloc(&f->arena, type->size);
+    check(pb_decode(type, buf_view(&call->bytes), &f->arena, PB_COPY, &msg) == ERR_NONE);
+    return msg;
+}
+
+static void advance(struct fixture *f, int64_t ms)
+{
+    f->now = instant_add(f->now, duration_ms(ms));
+    core_worker_tick(f->w, f->now);
+}
+
+/* Gives a poll the workflow task with events first … last of the loaded history. */
+static void give_task(struct fixture *f, size_t first, size_t last, const char *run)
+{
+    pb_history_History part = {0};
+    PB_SET_ARRAY(&part, events, f->history->events + first - 1, last - first + 1);
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = str_of(run)};
+    pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part,
+                                                .started_event_id = (int64_t)last, .attempt = 1};
+    answer(f, next(f, EFFECT_CALL, CORE_POLL_WORKFLOW), &pb_ws_PollWorkflowTaskQueueResponse_type, &poll);
+}
+
+static pb_core_Activation *activation(struct fixture *f, struct core_effect *e)
+{
+    return request(f, e, &pb_core_Activation_type);
+}
+
+static void complete(struct fixture *f, const pb_core_Completion *c)
+{
+    struct buf bytes = {0};
+    PB_ENCODE(pb_core_Completion, c, &bytes);
+    check(core_worker_complete(f->w, &bytes, f->now) == ERR_NONE);
+}
+
+/* The SDK answers the next activation as its history says; empty for a removal. Returns its removal reason, or 0. */
+static int sdk(struct fixture *f)
+{
+    struct core_effect *e = next(f, EFFECT_ACTIVATION, 0);
+    pb_core_Activation *a = activation(f, e);
+    if (e == NULL) return -1;
+    pb_core_Completion empty = {.run_id = a->run_id}, *c = &empty;
+    bool is_removal = a->jobs_count == 1 && a->jobs[0]->variant_case == pb_core_Job_remove_from_cache_tag;
+    int reason = is_removal ? a->jobs[0]->remove_from_cache->reason : 0;
+    if (!is_removal) c = echo_answer(&f->echo, buf_view(&e->bytes), &f->arena);
+    complete(f, c);
+    return reason;
+}
+
+/* ---- polls ---------------------------------------------------------------------------------------------------------- */
+
+TEST(a_worker_divides_its_workflow_polls)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    int sticky = 0, normal = 0;
+    struct core_effect *e;
+    while ((e = next(&f, EFFECT_CALL, CORE_POLL_WORKFLOW)) != NULL) {
+        pb_ws_PollWorkflowTaskQueueRequest *r = request(&f, e, &pb_ws_PollWorkflowTaskQueueRequest_type);
+        if (r->task_queue->kind == TASK_QUEUE_KIND_STICKY) sticky++;
+        else normal++;
+        check(e->is_long_poll);
+        check_str(r->namespace, "default");
+    }
+    check_int(normal, 1);
+    check_int(sticky, 4);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 5);
+    fixture_fini(&f);
+}
+
+TEST(slots_bound_the_polls)
+{
+    struct fixture f;
+    fixture_init(&f);
+    pb_core_SlotSupplier two = {.kind_case = pb_core_SlotSupplier_fixed_size_tag, .fixed_size = 2};
+    f.options.workflow_slots = f.options.activity_slots = &two;
+    fixture_start(&f);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), 2); /* one of each queue */
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 2);
+    fixture_fini(&f);
+}
+
+TEST(an_empty_poll_is_followed_by_another_and_a_failed_one_after_a_pause)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_PollerBehavior one = {.maximum = 1};
+    f.options.activity_pollers = &one;
+    fixture_start(&f);
+    pb_ws_PollActivityTaskQueueResponse empty = {0};
+    answer(&f, next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), &pb_ws_PollActivityTaskQueueResponse_type, &empty);
+    struct core_effect *e = next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY);
+    check(e != NULL);
+    core_worker_called(f.w, e->call_id, GRPC_UNAVAILABLE, STR("gone"), f.now);
+    check(next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    advance(&f, 199);
+    check(next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    advance(&f, 2);
+    e = next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY);
+    check(e != NULL);
+    core_worker_called(f.w, e->call_id, GRPC_NOT_FOUND, STR("no such namespace"), f.now);
+    e = next(&f, EFFECT_FATAL, 0);
+    check(e != NULL && str_equal_c(e->text, "no such namespace"));
+    check(core_worker_is_done(f.w));
+    fixture_fini(&f);
+}
+
+TEST(autoscaling_follows_the_servers_advice_within_bounds)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_PollerBehavior scaling = {.is_autoscaling = true, .minimum = 1, .maximum = 4, .initial = 2};
+    f.options.activity_pollers = &scaling;
+    fixture_start(&f);
+    struct core_effect *first = next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), *second = next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY);
+    check(second != NULL && next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    pb_taskqueue_PollerScalingDecision up = {.poll_request_delta_suggestion = 9};
+    pb_ws_PollActivityTaskQueueResponse reply = {.poller_scaling_decision = &up};
+    answer(&f, first, &pb_ws_PollActivityTaskQueueResponse_type, &reply);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 3); /* four are out */
+    pb_ws_PollActivityTaskQueueResponse empty = {0};
+    answer(&f, second, &pb_ws_PollActivityTaskQueueResponse_type, &empty);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 0); /* three are enough */
+    fixture_fini(&f);
+}
+
+/* ---- workflow tasks --------------------------------------------------------------------------------------------------- */
+
+TEST(a_workflow_runs_from_its_first_task_to_its_last)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    give_task(&f, 1, 3, "r1");
+    check_int(sdk(&f), 0);
+    struct core_effect *call = next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, call, &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_int(r->commands_count, 1);
+    check_int(r->commands[0]->command_type, COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK);
+    check(r->commands[0]->schedule_activity_task_command_attributes->request_eager_execution);
+    check(r->sticky_attributes != NULL && r->sticky_attributes->worker_task_queue->kind == TASK_QUEUE_KIND_STICKY);
+    check_int(r->sdk_metadata->core_used_flags_count, 4);
+    check_str(r->sdk_metadata->sdk_name, "perdure");
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    answer(&f, call, &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    give_task(&f, 4, 9, "r1"); /* only what is new */
+    check_int(sdk(&f), 0);
+    call = next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+    r = request(&f, call, &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_int(r->commands[0]->command_type, COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION);
+    check_int(r->sdk_metadata->core_used_flags_count, 0); /* said before */
+    answer(&f, call, &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    check_int(sdk(&f), REMOVAL_REASON_WORKFLOW_CLOSED);
+    check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+    fixture_fini(&f);
+}
+
+TEST(the_next_task_may_come_with_the_answer)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    give_task(&f, 1, 3, "r1");
+    sdk(&f);
+    pb_history_History part = {0};
+    PB_SET_ARRAY(&part, events, f.history->events + 3, 6);
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+    pb_ws_PollWorkflowTaskQueueResponse task = {.task_token = STR("t2"), .workflow_execution = &execution, .history = &part, .started_event_id = 9};
+    pb_ws_RespondWorkflowTaskCompletedResponse more = {.workflow_task = &task};
+    answer(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedResponse_type, &more);
+    check_int(sdk(&f), 0);
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_str(r->task_token, "t2");
+    fixture_fini(&f);
+}
+
+TEST(a_full_cache_lets_the_oldest_run_go)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    f.options.max_cached_workflows = 1;
+    fixture_start(&f);
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    give_task(&f, 1, 3, "r1");
+    sdk(&f);
+    answer(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    give_task(&f, 1, 3, "r2");
+    struct core_effect *e = next(&f, EFFECT_ACTIVATION, 0);
+    check_str(activation(&f, e)->run_id, "r2");
+    e = next(&f, EFFECT_ACTIVATION, 0);
+    check_str(activation(&f, e)->run_id, "r1");
+    check_int(activation(&f, e)->jobs[0]->remove_from_cache->reason, REMOVAL_REASON_CACHE_FULL);
+    pb_core_Completion done = {.run_id = STR("r1")};
+    complete(&f, &done);
+    /* r1 comes back with what is new to it: it has to be fetched from the start */
+    give_task(&f, 4, 9, "r1");
+    pb_ws_GetWorkflowExecutionHistoryRequest *get = request(&f, next(&f, EFFECT_CALL, CORE_GET_HISTORY), &pb_ws_GetWorkflowExecutionHistoryRequest_type);
+    check_str(get->execution->run_id, "r1");
+    check_int(get->next_page_token.size, 0);
+    fixture_fini(&f);
+}
+
+TEST(a_task_for_a_run_that_is_leaving_waits_for_its_successor)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    f.options.max_cached_workflows = 0;
+    fixture_start(&f);
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    give_task(&f, 1, 3, "r1");
+    sdk(&f);
+    struct core_effect *call = next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, call, &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check(r->sticky_attributes == NULL);
+    answer(&f, call, &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    give_task(&f, 1, 9, "r1"); /* before the SDK has let go */
+    check_int(sdk(&f), REMOVAL_REASON_CACHE_FULL);
+    echo_fini(&f.echo);
+    echo_init(&f.echo, f.history);
+    check_int(sdk(&f), 0); /* replay … */
+    check_int(sdk(&f), 0); /* … and the new task */
+    check(next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED) != NULL);
+    fixture_fini(&f);
+}
+
+TEST(a_failed_activation_fails_the_task_once)
+{
+    for (int attempt = 1; attempt <= 2; attempt++) {
+        struct fixture f;
+        fixture_init(&f);
+        load(&f, "hello.json");
+        fixture_start(&f);
+        pb_history_History part = {0};
+        PB_SET_ARRAY(&part, events, f.history->events, 3);
+        pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+        pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part,
+                                                    .started_event_id = 3, .attempt = attempt};
+        answer(&f, next(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), &pb_ws_PollWorkflowTaskQueueResponse_type, &poll);
+        check(next(&f, EFFECT_ACTIVATION, 0) != NULL);
+        pb_failure_Failure failure = {.message = STR("boom")};
+        pb_core_Completion c = {.run_id = STR("r1"), .failure = &failure};
+        complete(&f, &c);
+        struct core_effect *call = next(&f, EFFECT_CALL, CORE_WORKFLOW_FAILED);
+        check((call != NULL) == (attempt == 1));
+        if (call != NULL) {
+            pb_ws_RespondWorkflowTaskFailedRequest *r = request(&f, call, &pb_ws_RespondWorkflowTaskFailedRequest_type);
+            check_str(r->failure->message, "boom");
+            check_int(r->cause, WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE);
+            pb_ws_RespondWorkflowTaskFailedResponse ok = {0};
+            answer(&f, call, &pb_ws_RespondWorkflowTaskFailedResponse_type, &ok);
+        }
+        check_int(sdk(&f), REMOVAL_REASON_WORKFLOW_TASK_FAILED);
+        fixture_fini(&f);
+    }
+}
+
+TEST(an_answer_the_server_refuses_ends_the_cached_run)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    give_task(&f, 1, 3, "r1");
+    sdk(&f);
+    core_worker_called(f.w, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED)->call_id, GRPC_NOT_FOUND, STR("late"), f.now);
+    check_int(sdk(&f), REMOVAL_REASON_TASK_NOT_FOUND);
+    fixture_fini(&f);
+}
+
+/* ---- activities -------------------------------------------------------------------------------------------------------- */
+
+static void give_activity(struct fixture *f, int64_t heartbeat_ms)
+{
+    pb_google_Duration *beat = pb_duration_new(&f->arena, duration_ms(heartbeat_ms)), *close = pb_duration_new(&f->arena, duration_s(60));
+    pb_common_ActivityType type = {.name = STR("say")};
+    pb_ws_PollActivityTaskQueueResponse task = {.task_token = STR("a1"), .activity_id = STR("1"), .activity_type = &type, .attempt = 1,
+                                                .heartbeat_timeout = heartbeat_ms != 0 ? beat : NULL, .start_to_close_timeout = close};
+    answer(f, next(f, EFFECT_CALL, CORE_POLL_ACTIVITY), &pb_ws_PollActivityTaskQueueResponse_type, &task);
+}
+
+static void beat(struct fixture *f, const char *text)
+{
+    pb_common_Payload payload = {.data = str_of(text)}, *details[] = {&payload};
+    pb_core_ActivityHeartbeat h = {.task_token = STR("a1"), .details = details, .details_count = 1};
+    check(core_worker_heartbeat(f->w, PB_ENCODE_ARENA(pb_core_ActivityHeartbeat, &h, &f->arena), f->now) == ERR_NONE);
+}
+
+static void finish(struct fixture *f, int32_t outcome)
+{
+    pb_core_ActivityCompleted done = {0};
+    pb_failure_CanceledFailureInfo info = {0};
+    pb_failure_Failure failure = {.message = STR("no")};
+    if (outcome == pb_core_ActivityResult_cancelled_tag) {
+        failure.failure_info_case = pb_failure_Failure_canceled_failure_info_tag;
+        failure.canceled_failure_info = &info;
+    }
+    pb_core_ActivityResult r = {.task_token = STR("a1"), .outcome_case = outcome};
+    if (outcome == pb_core_ActivityResult_completed_tag) r.completed = &done;
+    else r.failed = &failure;
+    check(core_worker_activity_done(f->w, PB_ENCODE_ARENA(pb_core_ActivityResult, &r, &f->arena), f->now) == ERR_NONE);
+}
+
+TEST(an_activity_is_handed_over_and_its_result_sent)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    fixture_start(&f);
+    give_activity(&f, 0);
+    pb_core_ActivityTask *task = request(&f, next(&f, EFFECT_ACTIVITY_TASK, 0), &pb_core_ActivityTask_type);
+    check_str(task->start->activity_type, "say");
+    check_str(task->task_token, "a1");
+    finish(&f, pb_core_ActivityResult_completed_tag);
+    check(next(&f, EFFECT_CALL, CORE_ACTIVITY_COMPLETED) != NULL);
+    finish(&f, pb_core_ActivityResult_completed_tag); /* once more: nobody cares */
+    check(next(&f, EFFECT_CALL, CORE_ACTIVITY_COMPLETED) == NULL);
+    fixture_fini(&f);
+}
+
+TEST(heartbeats_are_throttled_and_carry_the_latest_details)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    fixture_start(&f);
+    give_activity(&f, 10000);
+    beat(&f, "one");
+    struct core_effect *e = next(&f, EFFECT_CALL, CORE_HEARTBEAT);
+    pb_ws_RecordActivityTaskHeartbeatRequest *r = request(&f, e, &pb_ws_RecordActivityTaskHeartbeatRequest_type);
+    check_str(r->details->payloads[0]->data, "one");
+    pb_ws_RecordActivityTaskHeartbeatResponse reply = {0};
+    answer(&f, e, &pb_ws_RecordActivityTaskHeartbeatResponse_type, &reply);
+    beat(&f, "two");
+    beat(&f, "three");
+    check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
+    advance(&f, 7999);
+    check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
+    advance(&f, 1); /* 0.8 of the timeout */
+    e = next(&f, EFFECT_CALL, CORE_HEARTBEAT);
+    r = request(&f, e, &pb_ws_RecordActivityTaskHeartbeatRequest_type);
+    check_str(r->details->payloads[0]->data, "three");
+    reply.cancel_requested = true;
+    check(next(&f, EFFECT_ACTIVITY_TASK, 0) != NULL); /* its start */
+    answer(&f, e, &pb_ws_RecordActivityTaskHeartbeatResponse_type, &reply);
+    pb_core_ActivityTask *task = request(&f, next(&f, EFFECT_ACTIVITY_TASK, 0), &pb_core_ActivityTask_type);
+    check_int(task->cancel->reason, ACTIVITY_CANCEL_REASON_CANCELLED);
+    beat(&f, "four");
+    finish(&f, pb_core_ActivityResult_failed_tag);
+    pb_ws_RespondActivityTaskFailedRequest *failed = request(&f, next(&f, EFFECT_CALL, CORE_ACTIVITY_FAILED), &pb_ws_RespondActivityTaskFailedRequest_type);
+    check_str(failed->last_heartbeat_details->payloads[0]->data, "four"); /* what was not sent yet */
+    fixture_fini(&f);
+}
+
+TEST(an_activity_the_server_forgot_is_told)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    fixture_start(&f);
+    give_activity(&f, 0);
+    check(next(&f, EFFECT_ACTIVITY_TASK, 0) != NULL);
+    beat(&f, "one");
+    core_worker_called(f.w, next(&f, EFFECT_CALL, CORE_HEARTBEAT)->call_id, GRPC_NOT_FOUND, STR("gone"), f.now);
+    pb_core_ActivityTask *task = request(&f, next(&f, EFFECT_ACTIVITY_TASK, 0), &pb_core_ActivityTask_type);
+    check(task->cancel->is_not_found);
+    finish(&f, pb_core_ActivityResult_cancelled_tag);
+    check(next(&f, EFFECT_CALL, CORE_ACTIVITY_CANCELED) != NULL);
+    fixture_fini(&f);
+}
+
+/* ---- shutdown ---------------------------------------------------------------------------------------------------------- */
+
+TEST(a_shutdown_lets_activities_end_and_cancels_them_after_the_grace)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_google_Duration *grace = pb_duration_new(&f.arena, duration_s(5));
+    f.options.graceful_shutdown_period = grace;
+    fixture_start(&f);
+    give_activity(&f, 0);
+    check(next(&f, EFFECT_ACTIVITY_TASK, 0) != NULL);
+    size_t polls = count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY);
+    core_worker_shutdown(f.w, f.now);
+    struct core_effect *e;
+    for (size_t i = 0; i < polls; i++) {
+        e = next(&f, EFFECT_CANCEL_CALL, 0);
+        check(e != NULL);
+        if (e != NULL) core_worker_called(f.w, e->call_id, GRPC_CANCELLED, STR("cancelled"), f.now);
+    }
+    check(next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    pb_ws_ShutdownWorkerResponse ok = {0};
+    answer(&f, next(&f, EFFECT_CALL, CORE_SHUTDOWN_WORKER), &pb_ws_ShutdownWorkerResponse_type, &ok);
+    advance(&f, 4999);
+    check(next(&f, EFFECT_ACTIVITY_TASK, 0) == NULL);
+    advance(&f, 1);
+    pb_core_ActivityTask *task = request(&f, next(&f, EFFECT_ACTIVITY_TASK, 0), &pb_core_ActivityTask_type);
+    check(task->cancel->is_worker_shutdown);
+    check(!core_worker_is_done(f.w));
+    finish(&f, pb_core_ActivityResult_failed_tag);
+    pb_ws_RespondActivityTaskFailedResponse failed = {0};
+    answer(&f, next(&f, EFFECT_CALL, CORE_ACTIVITY_FAILED), &pb_ws_RespondActivityTaskFailedResponse_type, &failed);
+    check(core_worker_is_done(f.w));
+    check(next(&f, EFFECT_DONE, 0) != NULL);
+    fixture_fini(&f);
+}
+
+TEST(a_shutdown_takes_the_cached_runs_back)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    give_task(&f, 1, 3, "r1");
+    sdk(&f);
+    answer(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    core_worker_shutdown(f.w, f.now);
+    struct core_effect *e;
+    while ((e = next(&f, EFFECT_CANCEL_CALL, 0)) != NULL) core_worker_called(f.w, e->call_id, GRPC_CANCELLED, STR_EMPTY, f.now);
+    core_worker_called(f.w, next(&f, EFFECT_CALL, CORE_SHUTDOWN_WORKER)->call_id, GRPC_UNIMPLEMENTED, STR("what?"), f.now);
+    check_int(sdk(&f), REMOVAL_REASON_SHUTDOWN);
+    check(core_worker_is_done(f.w));
+    fixture_fini(&f);
+}
+
+/* ---- local activities ---------------------------------------------------------------------------------------------------- */
+
+static void schedule_local(struct fixture *f, int64_t threshold_ms)
+{
+    load(f, "hello.json");
+    fixture_start(f);
+    give_task(f, 1, 3, "r1");
+    check(next(f, EFFECT_ACTIVATION, 0) != NULL);
+    pb_common_RetryPolicy policy = {.initial_interval = pb_duration_new(&f->arena, duration_s(2)), .maximum_attempts = 3};
+    pb_core_ScheduleLocalActivity s = {.seq = 1, .activity_type = STR("say"), .retry_policy = &policy,
+                                       .start_to_close_timeout = pb_duration_new(&f->arena, duration_s(5)),
+                                       .local_retry_threshold = pb_duration_new(&f->arena, duration_ms(threshold_ms))};
+    pb_core_Command c = {.variant_case = pb_core_Command_schedule_local_activity_tag, .schedule_local_activity = &s}, *commands[] = {&c};
+    pb_core_Completion completion = {.run_id = STR("r1"), .commands = commands, .commands_count = 1};
+    complete(f, &completion);
+}
+
+static pb_core_ActivityTask *local_task(struct fixture *f)
+{
+    return request(f, next(f, EFFECT_ACTIVITY_TASK, 0), &pb_core_ActivityTask_type);
+}
+
+static void local_result(struct fixture *f, struct str token, bool is_ok)
+{
+    pb_core_ActivityCompleted done = {0};
+    pb_failure_Failure failure = {.message = STR("no")};
+    pb_core_ActivityResult r = {.task_token = token, .outcome_case = is_ok ? pb_core_ActivityResult_completed_tag : pb_core_ActivityResult_failed_tag};
+    if (is_ok) r.completed = &done;
+    else r.failed = &failure;
+    check(core_worker_activity_done(f->w, PB_ENCODE_ARENA(pb_core_ActivityResult, &r, &f->arena), f->now) == ERR_NONE);
+}
+
+TEST(a_local_activity_is_retried_within_its_workflow_task)
+{
+    struct fixture f;
+    fixture_init(&f);
+    schedule_local(&f, 60000);
+    pb_core_ActivityTask *task = local_task(&f);
+    check(task->start->is_local);
+    check_int(task->start->attempt, 1);
+    local_result(&f, task->task_token, false);
+    check(next(&f, EFFECT_ACTIVITY_TASK, 0) == NULL);
+    advance(&f, 2000);
+    task = local_task(&f);
+    check_int(task->start->attempt, 2);
+    advance(&f, 5000); /* its time is up, and there is a last try */
+    check_int(local_task(&f)->cancel->reason, ACTIVITY_CANCEL_REASON_TIMED_OUT);
+    local_result(&f, task->task_token, true); /* too late */
+    check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+    struct core_effect *call = next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+    check(call == NULL); /* the heartbeat of the task is due at 8 s */
+    advance(&f, 1000);
+    call = next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, call, &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check(r->force_create_new_workflow_task);
+    check_int(r->commands_count, 0);
+    check_int(r->metering_metadata->nonfirst_local_activity_execution_attempts, 2);
+    fixture_fini(&f);
+}
+
+TEST(a_result_of_a_local_activity_is_a_marker_and_a_job)
+{
+    struct fixture f;
+    fixture_init(&f);
+    schedule_local(&f, 60000);
+    local_result(&f, local_task(&f)->task_token, true);
+    pb_core_Activation *a = activation(&f, next(&f, EFFECT_ACTIVATION, 0));
+    check_int(a->jobs_count, 1);
+    check(a->jobs[0]->resolve_activity->is_local);
+    check_int(a->jobs[0]->resolve_activity->outcome_case, pb_core_ResolveActivity_completed_tag);
+    pb_core_Completion done = {.run_id = STR("r1")};
+    complete(&f, &done);
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_int(r->commands_count, 1);
+    const pb_command_RecordMarkerCommandAttributes *m = r->commands[0]->record_marker_command_attributes;
+    check_str(m->marker_name, "core_local_activity");
+    struct str data = STR_EMPTY;
+    for (size_t i = 0; i < m->details_count; i++)
+        if (str_equal_c(m->details[i]->key, "data")) data = m->details[i]->value->payloads[0]->data;
+    check(str_starts_with(data, STR("{\"seq\":1,\"attempt\":1,\"activity_id\":\"1\",\"activity_type\":\"say\",\"complete_time\":{\"seconds\":")));
+    check(memmem(data.data, data.size, "\"activation_index\":1}", 21) != NULL);
+    fixture_fini(&f);
+}
+
+TEST(a_long_pause_of_a_local_activity_is_the_workflows)
+{
+    struct fixture f;
+    fixture_init(&f);
+    schedule_local(&f, 1000);
+    local_result(&f, local_task(&f)->task_token, false);
+    pb_core_Activation *a = activation(&f, next(&f, EFFECT_ACTIVATION, 0));
+    const pb_core_ResolveActivity *job = a->jobs[0]->resolve_activity;
+    check_int(job->outcome_case, pb_core_ResolveActivity_backoff_tag);
+    check_int(job->backoff->attempt, 2);
+    check_int(pb_duration(job->backoff->backoff_duration).ns, 2 * NS_PER_S);
+    fixture_fini(&f);
+}
+
+/* ---- replaying ----------------------------------------------------------------------------------------------------------- */
+
+TEST(a_replayer_says_how_a_history_went)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "timers.json");
+    f.options.is_replayer = true;
+    fixture_start(&f);
+    struct str id, bytes = PB_ENCODE_ARENA(pb_history_History, f.history, &f.arena);
+    check(core_worker_push_history(f.w, STR("wf"), bytes, &f.arena, &id, f.now) == ERR_NONE);
+    check(core_worker_push_history(f.w, STR("wf"), bytes, &f.arena, &id, f.now) == ERR_INVALID); /* one at a time */
+    int reason;
+    while ((reason = sdk(&f)) == 0) {}
+    check_int(reason, REMOVAL_REASON_REQUESTED);
+    check(core_worker_push_history(f.w, STR("wf"), bytes, &f.arena, &id, f.now) == ERR_NONE);
+    struct core_effect *e = next(&f, EFFECT_ACTIVATION, 0);
+    pb_core_Completion nothing = {.run_id = activation(&f, e)->run_id};
+    complete(&f, &nothing);
+    check_int(sdk(&f), REMOVAL_REASON_NONDETERMINISM);
+    check(core_worker_push_history(f.w, STR("wf"), STR("garbage"), &f.arena, &id, f.now) == ERR_INVALID);
+    fixture_fini(&f);
+}
+
+TEST_MAIN
