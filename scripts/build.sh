@@ -7,7 +7,7 @@ mkdir -p build/log
 
 scripts/deps.sh build
 [ "$flavour" = release ] || [ "$flavour" = test ] || scripts/deps.sh test
-scripts/fetch_api.sh
+scripts/fetch_api.sh >/dev/null
 
 options=(-Dwerror=true)
 case $flavour in
