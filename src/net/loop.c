@@ -1,5 +1,6 @@
 #include "net/loop.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -170,8 +171,19 @@ void loop_destroy(struct loop *loop)
     free(loop);
 }
 
+/* Writing to a socket whose peer has left raises SIGPIPE, which would end the process. Blocked for this thread alone:
+ * what the rest of the process does with signals is not ours to change. */
+static void block_sigpipe(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 void loop_run(struct loop *loop)
 {
+    block_sigpipe();
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) uv_run(&loop->uv, UV_RUN_ONCE);
     atomic_store(&loop->is_stopping, false);
 }
@@ -181,6 +193,7 @@ static void on_waited(struct timer *timer, instant now) { (void)timer, (void)now
 void loop_run_once(struct loop *loop, duration wait)
 {
     struct timer timer = {.fire = on_waited};
+    block_sigpipe();
     if (wait.ns > 0) loop_timer_in(loop, &timer, wait);
     uv_run(&loop->uv, wait.ns > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop_timer_stop(loop, &timer);

@@ -26,7 +26,7 @@ struct loop *loop_create(void);
 void loop_destroy(struct loop *loop);
 
 /* Runs until loop_stop. loop_run_once does one turn, waiting at most `wait` for something to happen; tests and foreign
- * main loops use it. */
+ * main loops use it. Both block SIGPIPE for the calling thread. */
 void loop_run(struct loop *loop);
 void loop_run_once(struct loop *loop, duration wait);
 void loop_stop(struct loop *loop); /* any thread; loop_run returns after the present turn */

@@ -190,10 +190,10 @@ struct block {
     size_t count;
 };
 
-static void block_add(struct block *block, const char *name, struct str value, uint8_t flags)
+static inline void block_add(struct block *block, struct str name, struct str value, uint8_t flags)
 {
     if (block->count == countof(block->nv)) return;
-    block->nv[block->count++] = (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value.data, strlen(name), value.size,
+    block->nv[block->count++] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.data, (uint8_t *)(uintptr_t)value.data, name.size, value.size,
                                              flags | NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 }
 
@@ -202,7 +202,7 @@ static void block_add_extra(struct block *block, const struct buf *list)
     size_t added = 0;
     for (size_t i = 0; i < list->size && added < EXTRA_HEADERS_MAX; added++) {
         const char *name = list->data + i, *value = name + strlen(name) + 1;
-        block_add(block, name, str_of(value), NGHTTP2_NV_FLAG_NONE);
+        block_add(block, str_of(name), str_of(value), NGHTTP2_NV_FLAG_NONE);
         i += strlen(name) + strlen(value) + 2;
     }
 }
@@ -216,16 +216,16 @@ static struct str code_text(uint8_t code)
 
 static void block_add_status(struct block *block, const struct grpc_call *call)
 {
-    block_add(block, "grpc-status", code_text(call->code), NGHTTP2_NV_FLAG_NONE);
-    if (call->message != NULL) block_add(block, "grpc-message", str_of(call->message), NGHTTP2_NV_FLAG_NO_INDEX);
-    if (call->details != NULL) block_add(block, "grpc-status-details-bin", str_of(call->details), NGHTTP2_NV_FLAG_NO_INDEX);
+    block_add(block, STR("grpc-status"), code_text(call->code), NGHTTP2_NV_FLAG_NONE);
+    if (call->message != NULL) block_add(block, STR("grpc-message"), str_of(call->message), NGHTTP2_NV_FLAG_NO_INDEX);
+    if (call->details != NULL) block_add(block, STR("grpc-status-details-bin"), str_of(call->details), NGHTTP2_NV_FLAG_NO_INDEX);
     if (call->extra != NULL) block_add_extra(block, &call->extra->trailers);
 }
 
-static void block_begin(struct block *block, const char *status)
+static void block_begin(struct block *block, struct str status)
 {
     block->count = 0;
-    block_add(block, ":status", str_of(status), NGHTTP2_NV_FLAG_NONE);
+    block_add(block, STR(":status"), status, NGHTTP2_NV_FLAG_NONE);
 }
 
 /* ---- the answer */
@@ -260,9 +260,9 @@ static ssize_t on_read(nghttp2_session *h2, int32_t stream_id, uint8_t *to, size
 static void submit_headers(struct grpc_call *call)
 {
     struct block block;
-    block_begin(&block, "200");
-    block_add(&block, "content-type", STR("application/grpc"), NGHTTP2_NV_FLAG_NONE);
-    if (call->is_reply_compressed) block_add(&block, "grpc-encoding", STR("gzip"), NGHTTP2_NV_FLAG_NONE);
+    block_begin(&block, STR("200"));
+    block_add(&block, STR("content-type"), STR("application/grpc"), NGHTTP2_NV_FLAG_NONE);
+    if (call->is_reply_compressed) block_add(&block, STR("grpc-encoding"), STR("gzip"), NGHTTP2_NV_FLAG_NONE);
     if (call->extra != NULL) block_add_extra(&block, &call->extra->headers);
     nghttp2_data_provider provider = {.source.ptr = call, .read_callback = on_read};
     session_must(call->session, nghttp2_submit_response(call->session->h2, call->stream_id, block.nv, block.count, &provider));
@@ -272,8 +272,8 @@ static void submit_headers(struct grpc_call *call)
 static void submit_trailers_only(struct grpc_call *call)
 {
     struct block block;
-    block_begin(&block, "200");
-    block_add(&block, "content-type", STR("application/grpc"), NGHTTP2_NV_FLAG_NONE);
+    block_begin(&block, STR("200"));
+    block_add(&block, STR("content-type"), STR("application/grpc"), NGHTTP2_NV_FLAG_NONE);
     if (call->extra != NULL) block_add_extra(&block, &call->extra->headers);
     block_add_status(&block, call);
     session_must(call->session, nghttp2_submit_response(call->session->h2, call->stream_id, block.nv, block.count, NULL));
@@ -406,7 +406,7 @@ void call_refuse(struct grpc_call *call, enum grpc_code code, const char *format
 void call_refuse_http(struct grpc_call *call, const char *status)
 {
     struct block block;
-    block_begin(&block, status);
+    block_begin(&block, str_of(status));
     end(call);
     session_must(call->session, nghttp2_submit_response(call->session->h2, call->stream_id, block.nv, block.count, NULL));
     session_pending(call->session);

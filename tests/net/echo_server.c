@@ -106,7 +106,6 @@ int main(int argc, char **argv)
     printf("port %d\n", grpc_server_port(echo.server));
     fflush(stdout);
     struct loop_signal *term = loop_signal_start(echo.loop, SIGTERM, on_signal, &echo);
-    signal(SIGPIPE, SIG_IGN);
     loop_run(echo.loop);
     loop_signal_stop(term);
     grpc_server_destroy(echo.server);
