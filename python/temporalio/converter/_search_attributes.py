@@ -186,3 +186,11 @@ def _read(payload: PayloadDict) -> Any:
     if payload.get("metadata", {}).get("encoding") == b"json/plain":
         return json.loads(data or b"null")
     return _converter._from_dict(payload)
+
+
+def grouped_value(payload: PayloadDict) -> Any:
+    """A value by which a count was grouped, typed where its metadata say of what type it is."""
+    value = _read(payload)
+    if payload.get("metadata", {}).get("type") == b"Datetime" and isinstance(value, str):
+        return parse_datetime(value)
+    return value
