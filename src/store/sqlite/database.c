@@ -8,9 +8,10 @@ static const char *const statement_text[] = {
 #undef X
 };
 
+/* The engine tells a full disk from other failures for ENOSPC alone, and only sometimes keeps the cause: the thread's errno has it. */
 err database_error(const struct database *db, int rc)
 {
-    int cause = db->handle != NULL ? sqlite3_system_errno(db->handle) : 0;
+    int cause = db->handle != NULL && sqlite3_system_errno(db->handle) != 0 ? sqlite3_system_errno(db->handle) : errno;
     switch (rc & 0xff) {
     case SQLITE_FULL: return ERR_STORE_FULL;
     case SQLITE_CONSTRAINT: return ERR_INVALID;
@@ -31,6 +32,7 @@ sqlite3_stmt *database_use(struct database *db, enum statement which)
 err database_step(struct database *db, sqlite3_stmt *st, bool *has_row)
 {
     if (st == NULL) return database_error(db, sqlite3_errcode(db->handle));
+    errno = 0;
     int rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) {
         *has_row = true;
@@ -52,6 +54,7 @@ err database_run(struct database *db, sqlite3_stmt *st)
 
 err database_exec(struct database *db, const char *sql)
 {
+    errno = 0;
     int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? ERR_NONE : database_error(db, rc);
 }
