@@ -174,9 +174,12 @@ static instant after(int64_t at, int64_t ns) { return ns > 0 ? instant_add((inst
 /* Offers that only memory knows of are made again after a crash: see execution_wanted_wake. */
 void activity_count_offer(struct item *item)
 {
-    bool is_offered = !item->is_gone && item->activity->state == ACTIVITY_STATE_SCHEDULED && !item->activity->is_stored;
+    bool is_waiting = !item->is_gone && item->activity->state == ACTIVITY_STATE_SCHEDULED;
+    bool is_offered = is_waiting && !item->activity->is_stored, is_backlog = is_waiting && item->activity->is_stored;
     item->owner->offered_count += is_offered - item->is_offered;
+    item->owner->stored_count += is_backlog - item->is_backlog;
     item->is_offered = is_offered;
+    item->is_backlog = is_backlog;
 }
 
 void activity_due(struct item *item)

@@ -70,7 +70,7 @@ static void close_run(struct execution *e, struct step *step, event *ev, int32_t
     for (size_t i = 0; i < countof(pending); i++) drop_all(e, pending[i]);
     if (e->single[ITEM_START_INPUT] != NULL) item_remove(e->single[ITEM_START_INPUT]);
     e->buffered_bytes = 0;
-    e->offered_count = 0;
+    e->offered_count = e->stored_count = 0;
     execution_due_core(e);
     e->is_visibility_dirty = true;
     step_notice(step, NOTICE_WORKFLOW_TASK_CLOSED, e, STR_EMPTY);

@@ -26,6 +26,7 @@ static void item_count_memory(struct item *item)
 
 static void item_free(struct item *item)
 {
+    list_remove(&item->link);
     item->owner->item_bytes -= item->counted;
     heap_remove(&item->owner->due, &item->due);
     arena_fini(&item->arena);
@@ -305,7 +306,6 @@ static void flush_items(struct execution *e, struct arena *arena, struct executi
             flush_item(item, arena, &flush->changes[flush->change_count++]);
         }
     }
-    list_init(&e->dirty);
 }
 
 static void flush_events(struct execution *e, struct arena *arena, struct execution_flush *flush)

@@ -48,6 +48,7 @@ struct item {
     err ending;            /* updates: why it will not be accepted any more */
     size_t size;           /* updates: bytes counted in update_bytes */
     bool is_offered;       /* activities: counted in offered_count */
+    bool is_backlog;       /* activities: counted in stored_count */
 };
 
 struct execution {
@@ -72,6 +73,7 @@ struct execution {
     size_t buffered_bytes;                       /* of buffered events */
 
     int64_t offered_count;                       /* activities offered in memory only */
+    int64_t stored_count;                        /* activities in the backlog table */
     int64_t admitted_count;                      /* updates that live in memory only */
     int64_t last_update;
     size_t update_bytes;                         /* payloads of updates in flight */

@@ -48,7 +48,7 @@ static bool has_offers_in_memory(const struct execution *e)
 
 static bool is_under_way(const struct execution *e)
 {
-    return execution_has_workflow_task(e) || item_count(e, ITEM_ACTIVITY) != 0;
+    return task_is(e, WORKFLOW_TASK_STATE_STARTED) || (int64_t)item_count(e, ITEM_ACTIVITY) > e->stored_count;
 }
 
 instant execution_wanted_wake(const struct execution *e, instant now)
