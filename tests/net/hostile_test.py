@@ -8,10 +8,12 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 
-from peer import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW, Peer, frame,
+from peer import (ACK, CONTINUATION, DATA, END_HEADERS, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW, Peer, frame,
                   headers, message, request_headers)
 
 SHORT = ["--handshake", "400", "--stall", "400", "--request", "600"]
@@ -299,10 +301,10 @@ def main() -> None:
     test_few_descriptors(program)
     test_parked_calls(program)
     with_certificate(lambda certificate, key: test_tls(program, certificate, key))
+    print(f"{len(BEHAVIOURS) + 3} passed, 0 failed")
 
 
-def with_certificate(run) -> None:
-    import tempfile
+def with_certificate(run: Callable[[str, str], None]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = folder + "/certificate.pem", folder + "/key.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
