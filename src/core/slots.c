@@ -24,6 +24,7 @@ void slots_init(struct slots *slots, enum core_slot_kind kind, const pb_core_Slo
         slots->cpu_target = r->target_cpu_usage;
     } else {
         slots->maximum = UINT32_MAX;
+        slots->custom_id = supplier->custom_id;
     }
 }
 
@@ -35,14 +36,24 @@ static bool resource_allows(struct core_worker *w, struct slots *slots, instant 
     return !instant_before(now, slots->next_at);
 }
 
+/* Adds an effect about a slot of a custom supplier. */
+static struct core_effect *custom_tell(struct core_worker *w, const struct slots *slots, enum core_effect_kind kind, uint64_t permit,
+                                       struct str type)
+{
+    struct core_effect *e = worker_effect(w, kind, type, STR_EMPTY);
+    e->slot_kind = slots->kind;
+    e->custom_id = slots->custom_id;
+    e->permit = permit;
+    return e;
+}
+
 static uint64_t custom_take(struct core_worker *w, struct slots *slots, bool is_sticky)
 {
-    if (slots->granted_count != 0) return slots->granted[--slots->granted_count];
-    if (slots->is_asked || w->is_shutting_down) return 0;
-    slots->is_asked = true;
-    struct core_effect *e = worker_effect(w, EFFECT_SLOT_RESERVE, STR_EMPTY, STR_EMPTY);
-    e->slot_kind = slots->kind;
-    e->is_sticky = is_sticky;
+    uint64_t permit = slots->granted;
+    slots->granted = 0;
+    if (permit != 0 || slots->asked != 0 || w->is_shutting_down) return permit;
+    slots->asked = ++w->next_permit;
+    custom_tell(w, slots, EFFECT_SLOT_RESERVE, slots->asked, STR_EMPTY)->is_sticky = is_sticky;
     return 0;
 }
 
@@ -91,9 +102,7 @@ void slots_use(struct core_worker *w, struct slots *slots, uint64_t permit, stru
 {
     slots_report(w, slots);
     if (slots->supplier_case != pb_core_SlotSupplier_custom_id_tag) return;
-    struct core_effect *e = worker_effect(w, EFFECT_SLOT_USED, type, STR_EMPTY);
-    e->slot_kind = slots->kind;
-    e->permit = permit;
+    custom_tell(w, slots, EFFECT_SLOT_USED, permit, type);
 }
 
 void slots_give(struct core_worker *w, struct slots *slots, uint64_t permit)
@@ -103,33 +112,32 @@ void slots_give(struct core_worker *w, struct slots *slots, uint64_t permit)
     slots->used--;
     slots_report(w, slots);
     if (slots->supplier_case != pb_core_SlotSupplier_custom_id_tag) return;
-    struct core_effect *e = worker_effect(w, EFFECT_SLOT_RELEASED, STR_EMPTY, STR_EMPTY);
-    e->slot_kind = slots->kind;
-    e->permit = permit;
+    custom_tell(w, slots, EFFECT_SLOT_RELEASED, permit, STR_EMPTY);
 }
 
 void slots_close(struct core_worker *w, struct slots *slots)
 {
-    if (slots->is_asked) worker_effect(w, EFFECT_SLOT_CANCEL, STR_EMPTY, STR_EMPTY)->slot_kind = slots->kind;
-    slots->is_asked = false;
-    while (slots->granted_count != 0) {
-        slots->used++; /* it was granted and is given back unused */
-        slots_give(w, slots, slots->granted[--slots->granted_count]);
-    }
+    if (slots->asked != 0) custom_tell(w, slots, EFFECT_SLOT_CANCEL, slots->asked, STR_EMPTY);
+    slots->refused = slots->asked;
+    slots->asked = 0;
+    if (slots->granted != 0) custom_tell(w, slots, EFFECT_SLOT_RELEASED, slots->granted, STR_EMPTY);
+    slots->granted = 0;
 }
 
-void core_worker_slot_granted(struct core_worker *w, enum core_slot_kind kind, uint64_t permit, instant now)
+void core_worker_slot_granted(struct core_worker *w, uint64_t permit, instant now)
 {
-    struct slots *slots = &w->slots[kind];
-    slots->is_asked = false;
-    if (w->is_shutting_down || slots->granted_count == GRANTED_MAX) {
-        slots->used++;
-        slots_give(w, slots, permit);
-        return;
+    for (int k = 0; k < SLOT_KIND_COUNT && permit != 0; k++) {
+        struct slots *slots = &w->slots[k];
+        if (slots->refused == permit) {
+            slots->refused = 0;
+            custom_tell(w, slots, EFFECT_SLOT_RELEASED, permit, STR_EMPTY);
+        }
+        if (slots->asked != permit) continue;
+        slots->asked = 0;
+        slots->granted = permit;
+        if (k == SLOT_LOCAL_ACTIVITY) local_dispatch(w, now);
+        else pollers_fill(w, now);
     }
-    slots->granted[slots->granted_count++] = permit;
-    if (kind == SLOT_LOCAL_ACTIVITY) local_dispatch(w, now);
-    else pollers_fill(w, now);
 }
 
 void core_worker_sample(struct core_worker *w, double memory_usage, double cpu_usage, instant now)

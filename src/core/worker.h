@@ -33,8 +33,8 @@ enum core_effect_kind {
     EFFECT_CANCEL_CALL,   /* call_id is no longer wanted; it is still reported */
     EFFECT_ACTIVATION,    /* `bytes`: an Activation for the SDK */
     EFFECT_ACTIVITY_TASK, /* `bytes`: an ActivityTask for the SDK */
-    EFFECT_SLOT_RESERVE,  /* custom suppliers: ask for a permit of slot_kind; answer with core_worker_slot_granted */
-    EFFECT_SLOT_CANCEL,   /* … the one that was asked for (`permit`: the number of the request) is not wanted any more */
+    EFFECT_SLOT_RESERVE,  /* custom suppliers: ask custom_id for a slot, to be called `permit` when it is granted */
+    EFFECT_SLOT_CANCEL,   /* … `permit` is not wanted any more; when it is granted all the same, it is released */
     EFFECT_SLOT_USED,     /* … `permit` now serves `id` (a workflow or activity type) */
     EFFECT_SLOT_RELEASED,
     EFFECT_FATAL,         /* the server refuses this worker (`text`); it has begun to shut down */
@@ -47,6 +47,7 @@ struct core_effect {
     enum core_slot_kind slot_kind;
     bool is_long_poll, is_retried, is_sticky;
     uint64_t call_id, permit;
+    uint32_t custom_id;
     struct buf bytes;
     struct str id, text;         /* behind the struct */
     int code;                    /* EFFECT_FATAL: gRPC code */
@@ -117,7 +118,7 @@ MUST_USE err core_worker_complete(struct core_worker *w, struct buf *completion,
 MUST_USE err core_worker_activity_done(struct core_worker *w, struct str result, instant now);
 /* An ActivityHeartbeat; for an activity that is gone it is ignored. */
 MUST_USE err core_worker_heartbeat(struct core_worker *w, struct str heartbeat, instant now);
-void core_worker_slot_granted(struct core_worker *w, enum core_slot_kind kind, uint64_t permit, instant now);
+void core_worker_slot_granted(struct core_worker *w, uint64_t permit, instant now); /* one that was asked for */
 /* The load of the machine, 0 … 1 each; for resource-based suppliers, about ten times a second. */
 void core_worker_sample(struct core_worker *w, double memory_usage, double cpu_usage, instant now);
 bool core_worker_wants_samples(const struct core_worker *w);

@@ -21,7 +21,7 @@ struct timer {
 
 /* ---- slots ---------------------------------------------------------------------------------------------------------- */
 
-enum { GRANTED_MAX = 4, EAGER_MAX = 16 };
+enum { EAGER_MAX = 16 };
 struct slots {
     enum core_slot_kind kind;
     int32_t supplier_case; /* a tag of pb_core_SlotSupplier */
@@ -29,9 +29,10 @@ struct slots {
     duration ramp;
     instant next_at;       /* resource-based: not before */
     double memory_target, cpu_target;
-    uint64_t granted[GRANTED_MAX]; /* custom: permits that wait for a use */
-    size_t granted_count;
-    bool is_asked;         /* custom: a request is out */
+    uint32_t custom_id;
+    uint64_t asked;        /* custom: the permit that was asked for; 0 = none */
+    uint64_t refused;      /* custom: asked for, and then not wanted */
+    uint64_t granted;      /* custom: waits for a use; 0 = none */
 };
 void slots_init(struct slots *slots, enum core_slot_kind kind, const pb_core_SlotSupplier *supplier);
 /* A permit, never 0; 0: none now. For custom suppliers this asks for one, and the worker goes on when it is granted. */
