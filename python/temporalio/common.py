@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
 
+from temporalio import _hints
 from temporalio._values import duration_ns, to_timedelta
 from temporalio.types import AnyType
 
@@ -951,6 +952,10 @@ def _type_hints_from_func(func: Callable) -> tuple[list[type] | None, type | Non
 
     The list is None where it cannot be told: keyword-only or variable parameters, or no signature of its own.
     """
+    return _hints.hints_of_function(func, _read_type_hints)
+
+
+def _read_type_hints(func: Callable) -> tuple[list[type] | None, type | None]:
     from typing import get_type_hints
 
     hinted: Any = func

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from temporalio import _hints
 from temporalio._values import parse_datetime
 
 if TYPE_CHECKING:
@@ -37,12 +38,20 @@ def decoder_for(hint: Any, custom_converters: Sequence[JSONTypeConverter] = ()) 
     if custom_converters:
         return _Compiler(custom_converters).decoder(hint)
     # By identity: a union equals one of another order, a literal 1 equals a literal True, and both differ here.
-    known = _decoders.get(id(hint))
+    decoders = _decoders
+    known = decoders.get(id(hint))
     if known is None:
-        if len(_decoders) >= _DECODERS_MAX:
-            _decoders.clear()
+        own = _hints.local.decoders
+        if own is not None:
+            # A hint of a sandbox is kept in its own cache, which goes when the sandbox goes.
+            known = own.get(id(hint))
+            if known is None and not _hints.is_shared(hint):
+                decoders = own
+    if known is None:
+        if len(decoders) >= _DECODERS_MAX:
+            decoders.clear()
         # The hint is kept too, so that no other can take over its identity.
-        known = _decoders[id(hint)] = (hint, _Compiler(()).decoder(hint))
+        known = decoders[id(hint)] = (hint, _Compiler(()).decoder(hint))
     return known[1]
 
 
@@ -85,6 +94,8 @@ class _Compiler:
         return decode
 
     def _compile(self, hint: Any) -> Decoder:
+        # What a sandbox puts in place of a restricted class stands for that class.
+        hint = getattr(hint, "__temporal_guarded__", hint)
         simple = _SIMPLE.get(hint) if isinstance(hint, type) else None
         if simple is not None:
             return simple
@@ -140,7 +151,7 @@ class _Compiler:
 
     def _dataclass(self, hint: Any, kind: type) -> Decoder:
         bound = dict(zip(getattr(kind, "__parameters__", ()), typing.get_args(hint), strict=False))
-        hints = typing.get_type_hints(kind)
+        hints = _hints.class_hints(kind)
         fields: list[tuple[str, Decoder, bool]] = []
         for field in dataclasses.fields(kind):
             field_hint = hints.get(field.name, Any)
@@ -166,7 +177,7 @@ class _Compiler:
         return decode
 
     def _typed_dict(self, hint: Any, kind: type) -> Decoder:
-        fields = {name: self.decoder(h) for name, h in typing.get_type_hints(kind).items()}
+        fields = {name: self.decoder(h) for name, h in _hints.class_hints(kind).items()}
 
         def decode(value: Any) -> Any:
             if not isinstance(value, Mapping):
@@ -184,7 +195,7 @@ class _Compiler:
         return decode
 
     def _named_tuple(self, hint: Any, kind: Any) -> Decoder:
-        hints = typing.get_type_hints(kind)
+        hints = _hints.class_hints(kind)
         names = kind._fields
         fields = [self.decoder(hints.get(name, Any)) for name in names]
 

@@ -29,7 +29,7 @@ class Slot:
         "run_id",
         "number",
         "is_busy",
-        "is_interruptible",
+        "is_eviction",
         "is_abandoned",
         "was_interrupted",
         "on_finish",
@@ -45,7 +45,7 @@ class Slot:
         self.run_id = ""
         self.number = 0  # of the activation; tells one from the next
         self.is_busy = False
-        self.is_interruptible = False
+        self.is_eviction = False
         self.is_abandoned = False  # answered by the watchdog
         self.was_interrupted = False
         self.on_finish: Optional[Callable[[], None]] = None
@@ -55,8 +55,9 @@ class Slot:
         self.place: Any = None
         self.place_since = 0.0
 
-    def begin(self, run_id: str) -> None:
+    def begin(self, run_id: str, *, is_eviction: bool = False) -> None:
         self.run_id = run_id
+        self.is_eviction = is_eviction
         self.number += 1
         self.is_abandoned = False
         self.is_busy = True
@@ -85,14 +86,14 @@ class Watchdog:
         self._slots: dict[int, Slot] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._is_stopped = False
+        self._stopped = threading.Event()
         self._thread: Optional[threading.Thread] = None
 
     def add(self, slot: Slot) -> None:
         """A thread begins to run activations."""
         with self._lock:
             self._slots[slot.thread_id] = slot
-            if self._thread is None and not self._is_stopped:
+            if self._thread is None and not self._stopped.is_set():
                 self._thread = threading.Thread(target=self._run, name="temporal_workflow_watchdog", daemon=True)
                 self._thread.start()
         self._wake.set()
@@ -109,7 +110,7 @@ class Watchdog:
 
     def stop(self) -> None:
         """Ends the watchdog and waits for its thread."""
-        self._is_stopped = True
+        self._stopped.set()
         self._wake.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -117,19 +118,20 @@ class Watchdog:
 
     def _run(self) -> None:
         before = time.monotonic()
-        while not self._is_stopped:
-            self._wake.wait(_TICK if self._slots else None)
-            self._wake.clear()
-            if self._slots and not self._is_stopped:
-                time.sleep(_TICK)
+        while not self._stopped.is_set():
+            if self._slots:
+                self._stopped.wait(_TICK)
+            else:
+                self._wake.wait()
+                self._wake.clear()
             now = time.monotonic()
             elapsed, before = min(now - before, _TICK * 1.5), now
-            busy = False
+            is_busy = False
             for slot in self.slots():
                 if slot.is_busy:
-                    busy = True
+                    is_busy = True
                     self._look_at(slot, elapsed)
-            if busy:
+            if is_busy:
                 self._on_tick()
 
     def _look_at(self, slot: Slot, elapsed: float) -> None:

@@ -203,6 +203,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def _track(self, task: asyncio.Task[Any]) -> None:
         self._tasks[task] = None
+        # A run that is dropped with its worker leaves tasks behind: that is no news
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         task.add_done_callback(self._untrack)
 
     def _untrack(self, task: asyncio.Task[Any]) -> None:

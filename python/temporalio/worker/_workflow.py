@@ -331,7 +331,7 @@ class WorkflowWorker:
         if instance is not None and not self._disable_safe_eviction:
             try:
                 if slot is not None:
-                    slot.begin(run_id)
+                    slot.begin(run_id, is_eviction=True)
                 try:
                     contextvars.Context().run(instance.activate, act)
                 finally:
@@ -352,7 +352,7 @@ class WorkflowWorker:
             if not slot.is_busy or slot.is_abandoned or slot.run_id != run_id:
                 return
             slot.is_abandoned = True
-            is_eviction = run_id not in self._running
+            is_eviction = slot.is_eviction
         seconds = f"{limit:g}"
         if is_eviction:
             logger.error(

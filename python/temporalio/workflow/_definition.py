@@ -540,6 +540,29 @@ class _Definition:
             found = _Definition._apply_to_class(cls, **members[_PENDING])
         return found if found is not None and found.cls is cls else None
 
+    def rebound(self, cls: type) -> _Definition:
+        """The definition of a copy of the class, whose members are copies of this one's: nothing is checked again."""
+        members = vars(cls)
+        run_fn = members[self.run_fn.__name__]
+        arg_types, ret_type = common._type_hints_from_func(run_fn)
+        copy = object.__new__(_Definition)
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__.update(
+            cls=cls,
+            run_fn=run_fn,
+            arg_types=arg_types,
+            ret_type=ret_type,
+            signals=_rebound_handlers(self.signals, cls, _SIGNAL),
+            queries=_rebound_handlers(self.queries, cls, _QUERY),
+            updates=_rebound_handlers(self.updates, cls, _UPDATE),
+            failure_exception_types=members[_PENDING]["failure_exception_types"],
+        )
+        if self.dynamic_config_fn is not None:
+            copy.__dict__["dynamic_config_fn"] = getattr(cls, self.dynamic_config_fn.__name__)
+        setattr(cls, _DEFN, copy)
+        setattr(run_fn, _DEFN, copy)
+        return copy
+
     @staticmethod
     def must_from_class(cls: type) -> _Definition:
         found = _Definition.from_class(cls)
@@ -703,6 +726,20 @@ class _Members:
             raise ValueError(f"Invalid workflow class: {issues[0]}")
         if issues:
             raise ValueError(f"Invalid workflow class for {len(issues)} reasons: {', '.join(issues)}")
+
+
+def _rebound_handlers(defns: Mapping[Optional[str], Any], cls: type, attribute: str) -> dict[Optional[str], Any]:
+    if not defns:
+        return {}
+    rebound = {}
+    for name, defn in defns.items():
+        # The function's name is that of the member, unless somebody renamed it: then the slow way finds it
+        member = getattr(cls, defn.fn.__name__, None)
+        found = getattr(member, attribute, None)
+        if found is None:
+            raise LookupError(defn.fn.__name__)
+        rebound[name] = found
+    return rebound
 
 
 def _is_raw_values(hint: Any) -> bool:

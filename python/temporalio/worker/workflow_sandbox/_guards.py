@@ -9,6 +9,8 @@ instances of the real ones.
 from __future__ import annotations
 
 import functools
+import inspect
+import pathlib
 import threading
 import types
 import warnings
@@ -172,7 +174,7 @@ class _GuardedClassMeta(type):
         call = matcher.children.get("__call__")
         if matcher.refuses_use("__call__") or (call is not None and call.match_self):
             refuse(f"{name}.__call__", matcher, only_runtime=only_runtime, leaf=call)
-        return real(*args, **kwargs)
+        return _instance_class(cls, real, name, matcher, only_runtime)(*args, **kwargs)
 
     def __getattribute__(cls, member: str) -> Any:
         if member in _META_OWN:
@@ -216,7 +218,31 @@ class _GuardedClassMeta(type):
         return dir(type.__getattribute__(cls, "__temporal_guarded__"))
 
 
-_META_OWN = frozenset({"__temporal_rule__", "__temporal_guarded__", "__class__", "__mro_entries__"})
+_META_OWN = frozenset({"__temporal_rule__", "__temporal_guarded__", "__temporal_instances__", "__class__"})
+
+
+def _instance_class(guard: Any, real: type, name: str, matcher: SandboxMatcher, only_runtime: bool) -> Any:
+    """What a guarded class makes instances of: itself, or a subclass that refuses the methods there are rules about."""
+    found = type.__getattribute__(guard, "__temporal_instances__")
+    if found is None:
+        methods = [m for m in sorted(matcher.use) if isinstance(inspect.getattr_static(real, m, None), types.FunctionType)]
+        found = real
+        if methods:
+            # Some classes make instances of a subclass of theirs
+            concrete = type(real()) if real is pathlib.Path else real
+            overrides = {m: _guarded_method(getattr(concrete, m), f"{name}.{m}", matcher, only_runtime) for m in methods}
+            found = type(real.__name__, (concrete,), {**overrides, "__slots__": (), "__module__": real.__module__})
+        type.__setattr__(guard, "__temporal_instances__", found)
+    return found
+
+
+def _guarded_method(method: Any, name: str, matcher: SandboxMatcher, only_runtime: bool) -> Any:
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse(f"{name}.__call__", matcher, only_runtime=only_runtime)
+        return method(self, *args, **kwargs)
+
+    return guarded
 
 
 def _real(value: Any) -> Any:
@@ -235,6 +261,7 @@ def _guard_class(real: type, name: str, matcher: SandboxMatcher, only_runtime: b
         {
             "__temporal_rule__": (real, name, matcher, only_runtime),
             "__temporal_guarded__": real,
+            "__temporal_instances__": None,
             "__module__": real.__module__,
             "__doc__": real.__doc__,
             "__slots__": (),

@@ -64,12 +64,21 @@ class SandboxedWorkflowRunner(WorkflowRunner):
         sandbox = Sandbox(self.restrictions)
         with sandbox.entered(is_runtime=False):
             cls = self._load_class(sandbox, det.defn.cls)
-            changes: dict[str, Any] = {"defn": temporalio.workflow._Definition.must_from_class(cls)}
+            changes: dict[str, Any] = {"defn": self._definition(det.defn, cls)}
             if det.interceptor_classes:
                 changes["interceptor_classes"] = [self._load_class(sandbox, c) for c in det.interceptor_classes]
             inner = _replace(det, changes)
             instance = self.runner_class().create_instance(inner)
         return _SandboxedInstance(sandbox, instance)
+
+    @staticmethod
+    def _definition(outside: temporalio.workflow._Definition, cls: type) -> temporalio.workflow._Definition:
+        if cls is outside.cls:
+            return outside
+        try:
+            return outside.rebound(cls)
+        except LookupError:
+            return temporalio.workflow._Definition.must_from_class(cls)
 
     @staticmethod
     def _load_class(sandbox: Sandbox, cls: type) -> type:

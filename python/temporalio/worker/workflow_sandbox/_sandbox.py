@@ -14,16 +14,16 @@ import importlib.util
 import sys
 import threading
 import types
-import typing
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
 
+from temporalio import _hints
 from temporalio.workflow import SandboxImportNotificationPolicy, _in_sandbox, unsafe
 
-from ._guards import GuardedModule, guard, guard_member, guard_used, real_bases, refuse, state
+from ._guards import GuardedModule, guard, real_bases, refuse, state
 from ._restrictions import (
     RestrictedWorkflowAccessError,
     RestrictionContext,
@@ -49,16 +49,6 @@ class _Source:
 
 _sources: dict[str, Optional[_Source]] = {}
 _sources_lock = threading.Lock()
-
-# Where classes of sandboxes were defined, for resolving the annotations they were given as text
-_class_modules: weakref.WeakKeyDictionary[type, weakref.ref[types.ModuleType]] = weakref.WeakKeyDictionary()
-
-
-def namespace_of_class(cls: type) -> Optional[dict[str, Any]]:
-    """The namespace a class of a sandbox was defined in; ``None`` for any other class."""
-    reference = _class_modules.get(cls)
-    module = reference() if reference is not None else None
-    return None if module is None else module.__dict__
 
 
 def _find_source(name: str) -> Optional[_Source]:
@@ -225,12 +215,12 @@ class _Modules(MutableMapping[str, Any]):
 class Sandbox:
     """The modules of one run."""
 
-    __slots__ = ("shared", "modules", "builtins", "is_runtime", "__weakref__")
+    __slots__ = ("shared", "modules", "builtins", "decoders", "__weakref__")
 
     def __init__(self, restrictions: SandboxRestrictions) -> None:
         self.shared = shared_of(restrictions)
         self.modules: dict[str, Any] = {}
-        self.is_runtime = False
+        self.decoders: dict[int, Any] = {}
         self.builtins = dict(self.shared.builtins)
         self.builtins["__import__"] = self._import
         self.builtins["__build_class__"] = self._build_class
@@ -238,12 +228,13 @@ class Sandbox:
     @contextmanager
     def entered(self, *, is_runtime: bool) -> Iterator[None]:
         """Makes this thread the sandbox's while something is loaded or run."""
-        before = state.sandbox, state.is_runtime, getattr(_in_sandbox, "value", None)
-        state.sandbox, state.is_runtime, _in_sandbox.value = self, is_runtime, True
+        local = _hints.local
+        before = state.sandbox, state.is_runtime, getattr(_in_sandbox, "value", None), local.decoders
+        state.sandbox, state.is_runtime, _in_sandbox.value, local.decoders = self, is_runtime, True, self.decoders
         try:
             yield
         finally:
-            state.sandbox, state.is_runtime, _in_sandbox.value = before
+            state.sandbox, state.is_runtime, _in_sandbox.value, local.decoders = before
 
     def load(self, name: str) -> types.ModuleType:
         """The sandbox's copy of a module."""
@@ -303,6 +294,9 @@ class Sandbox:
             return module
         if name == "importlib":
             module = self.modules["importlib"] = self._make_importlib()
+            return module
+        if name == "dataclasses":
+            module = self.modules["dataclasses"] = _lazy_dataclasses()
             return module
         shared = self.shared
         if not is_wanted and (shared.passes_through(name) or unsafe.is_imports_passed_through()):
@@ -412,8 +406,31 @@ class Sandbox:
         if isinstance(cls, type):
             module = self.modules.get(function.__globals__.get("__name__", ""))
             if module is not None and module.__dict__ is function.__globals__:
-                _class_modules[cls] = weakref.ref(module)
+                _hints.class_modules[cls] = weakref.ref(module)
         return cls
+
+
+def _lazy_dataclasses() -> types.ModuleType:
+    """The dataclasses module with a decorator that does its work when the class is first used: 0.2 ms for each class
+    of a file, of which a run uses few."""
+    global _dataclasses
+    if _dataclasses is None:
+        import dataclasses
+
+        from temporalio._lazy import dataclass as lazy
+
+        def dataclass(cls: Any = None, /, **options: Any) -> Any:
+            if options.get("slots") or options.get("weakref_slot"):
+                return dataclasses.dataclass(cls, **options) if cls is not None else dataclasses.dataclass(**options)
+            return lazy(cls, **options)
+
+        _dataclasses = types.ModuleType("dataclasses", dataclasses.__doc__)
+        _dataclasses.__dict__.update(dataclasses.__dict__)
+        _dataclasses.dataclass = dataclass  # type: ignore[attr-defined]
+    return _dataclasses
+
+
+_dataclasses: Optional[types.ModuleType] = None
 
 
 def notify(sandbox: Sandbox, name: str) -> None:
