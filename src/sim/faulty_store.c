@@ -158,6 +158,7 @@ static void make_durable(struct faulty_store *f, struct entry *entry)
     ensure(apply(f, f->durable, entry) == ERR_NONE);
     entry->is_durable = true;
     f->stats.durable++;
+    if (f->options.on_durable != NULL) f->options.on_durable(f->options.arg, &entry->copy);
 }
 
 static void report(struct faulty_store *f, struct entry *entry)
@@ -358,12 +359,15 @@ void faulty_crash(struct faulty_store *f)
     forget_undurable(f);
 }
 
-void faulty_read_durable(struct faulty_store *f, struct store_read *read)
+static void read_now(struct faulty_store *f, struct store *inner, struct store_read *read)
 {
     read->reply_to = &f->inside;
     read->mail = (struct mail){.open = ignore};
-    store_read(f->durable, read);
+    store_read(inner, read);
     mailbox_open_all(&f->inside);
 }
+
+void faulty_read_durable(struct faulty_store *f, struct store_read *read) { read_now(f, f->durable, read); }
+void faulty_read_seen(struct faulty_store *f, struct store_read *read) { read_now(f, f->seen, read); }
 
 struct faulty_stats faulty_get_stats(const struct faulty_store *f) { return f->stats; }

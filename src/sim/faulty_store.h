@@ -16,6 +16,8 @@ struct faulty_options {
     uint64_t seed;
     duration delay_max;         /* until durable, until reported, until a read answers; 0: no delay at all */
     uint32_t fail_one_in;       /* of commits and reads; 0: none fail by chance */
+    void (*on_durable)(void *arg, const struct store_commit *commit); /* each commit, once, when it becomes durable; may be NULL */
+    void *arg;
 };
 
 struct faulty_store;
@@ -38,6 +40,7 @@ void faulty_crash(struct faulty_store *f);
 
 /* What is durable, for checkers; answers at once, into the read's arena. */
 void faulty_read_durable(struct faulty_store *f, struct store_read *read);
+void faulty_read_seen(struct faulty_store *f, struct store_read *read); /* with what is submitted and not durable yet */
 struct faulty_stats { uint64_t commits, durable, failed, reads, crashes, lost; };
 struct faulty_stats faulty_get_stats(const struct faulty_store *f);
 

@@ -1,0 +1,416 @@
+/* sim/check.c: what must always hold. A model of the durable state grows with each durable commit; every answer of the
+ * server is held against it at the moment it leaves, and everything at the end. */
+#include "sim/sim.h"
+
+#include <stdlib.h>
+
+struct activity_model { int32_t attempts_max; int told; bool is_closed; int64_t scheduled_event_id; };
+struct timer_model { instant not_before; bool is_over; };
+
+struct run_model {
+    run_key key;
+    char *workflow_id, *run_id;
+    int64_t next_event_id, completed_started_id; /* of the newest completed workflow task */
+    bool is_open, is_deleted, is_continued;
+    struct map activities;           /* activity id -> struct activity_model */
+    struct map_u64 activity_of;      /* scheduled event id -> the same */
+    struct map_u64 timers;           /* started event id -> struct timer_model */
+    struct map signals;              /* text -> (void *)1: seen in history */
+    size_t event_count;
+};
+
+struct promise { char *workflow_id, *text; }; /* a signal that was acknowledged */
+
+struct checker {
+    struct sim *sim;
+    struct map_u64 runs;
+    struct map by_run_id;
+    struct map open;                 /* workflow id -> run_model that is open */
+    struct map promises;             /* text -> struct promise */
+    struct map_u64 results;          /* run key * 2^24 + scheduled event: acknowledged activity results */
+    size_t event_count;
+};
+
+void checker_create(struct sim *sim)
+{
+    sim->checker = xcalloc(1, sizeof *sim->checker);
+    sim->checker->sim = sim;
+}
+
+static void run_free(struct run_model *run)
+{
+    void *value;
+    for (size_t at = 0; (value = map_next(&run->activities, &at, NULL)) != NULL;) free(value);
+    for (size_t at = 0; (value = map_u64_next(&run->timers, &at, NULL)) != NULL;) free(value);
+    map_fini(&run->activities);
+    map_u64_fini(&run->activity_of);
+    map_u64_fini(&run->timers);
+    map_fini(&run->signals);
+    free(run->workflow_id);
+    free(run->run_id);
+    free(run);
+}
+
+void checker_destroy(struct sim *sim)
+{
+    struct checker *c = sim->checker;
+    struct run_model *run;
+    for (size_t at = 0; (run = map_u64_next(&c->runs, &at, NULL)) != NULL;) run_free(run);
+    struct promise *promise;
+    for (size_t at = 0; (promise = map_next(&c->promises, &at, NULL)) != NULL;) {
+        free(promise->workflow_id);
+        free(promise->text);
+        free(promise);
+    }
+    map_u64_fini(&c->runs);
+    map_fini(&c->by_run_id);
+    map_fini(&c->open);
+    map_fini(&c->promises);
+    map_u64_fini(&c->results);
+    free(c);
+}
+
+/* ---- durable commits ---- */
+
+static void must(struct checker *c, bool holds, const struct run_model *run, int64_t event_id, const char *what)
+{
+    if (!holds) sim_fail(c->sim, "workflow %s run %s event %" PRId64 ": %s", run->workflow_id, run->run_id, event_id, what);
+}
+
+static void close_run(struct checker *c, struct run_model *run)
+{
+    run->is_open = false;
+    if (map_get(&c->open, str_of(run->workflow_id)) == run) map_remove(&c->open, str_of(run->workflow_id));
+}
+
+static struct activity_model *activity_end(struct checker *c, struct run_model *run, int64_t event_id, int64_t scheduled_event_id)
+{
+    struct activity_model *activity = map_u64_get(&run->activity_of, (uint64_t)scheduled_event_id);
+    must(c, activity != NULL, run, event_id, "ends an activity that was not scheduled");
+    must(c, !activity->is_closed, run, event_id, "ends an activity that has ended before");
+    activity->is_closed = true;
+    return activity;
+}
+
+static void see_signal(struct checker *c, struct run_model *run, int64_t event_id, const pb_history_WorkflowExecutionSignaledEventAttributes *a)
+{
+    struct str text = a->input != NULL && a->input->payloads_count != 0 ? a->input->payloads[0]->data : STR_EMPTY;
+    must(c, map_get(&run->signals, text) == NULL, run, event_id, "is a signal that the run has had before");
+    map_put(&run->signals, text, run);
+}
+
+static void see_timer(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
+{
+    instant at = pb_instant(e->event_time);
+    if (e->event_type == EVENT_TYPE_TIMER_STARTED) {
+        struct timer_model *timer = xcalloc(1, sizeof *timer);
+        timer->not_before = instant_add(at, pb_duration(e->timer_started_event_attributes->start_to_fire_timeout));
+        map_u64_put(&run->timers, (uint64_t)e->event_id, timer);
+        return;
+    }
+    struct timer_model *timer = map_u64_get(&run->timers, (uint64_t)e->timer_fired_event_attributes->started_event_id);
+    must(c, timer != NULL && !timer->is_over, run, e->event_id, "fires a timer that does not run");
+    must(c, !instant_before(at, timer->not_before), run, e->event_id, "fires a timer early");
+    timer->is_over = true;
+}
+
+static void see_activity(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
+{
+    const pb_history_ActivityTaskScheduledEventAttributes *a = e->activity_task_scheduled_event_attributes;
+    struct activity_model *activity = xcalloc(1, sizeof *activity);
+    activity->attempts_max = a->retry_policy != NULL ? a->retry_policy->maximum_attempts : 0;
+    activity->scheduled_event_id = e->event_id;
+    must(c, map_put(&run->activities, a->activity_id, activity) == NULL, run, e->event_id, "schedules an activity id again");
+    map_u64_put(&run->activity_of, (uint64_t)e->event_id, activity);
+}
+
+static void see_event(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
+{
+    must(c, e->event_id == run->next_event_id, run, e->event_id, "does not follow the one before");
+    must(c, run->is_open, run, e->event_id, "comes after the end");
+    run->next_event_id++;
+    run->event_count++;
+    c->event_count++;
+    switch (e->event_type) {
+    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: must(c, e->event_id == 1, run, e->event_id, "starts the run again"); break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: run->is_continued = true; close_run(c, run); break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: close_run(c, run); break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: see_signal(c, run, e->event_id, e->workflow_execution_signaled_event_attributes); break;
+    case EVENT_TYPE_WORKFLOW_TASK_COMPLETED: run->completed_started_id = e->workflow_task_completed_event_attributes->started_event_id; break;
+    case EVENT_TYPE_TIMER_STARTED:
+    case EVENT_TYPE_TIMER_FIRED: see_timer(c, run, e); break;
+    case EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: see_activity(c, run, e); break;
+    case EVENT_TYPE_ACTIVITY_TASK_STARTED: {
+        const pb_history_ActivityTaskStartedEventAttributes *a = e->activity_task_started_event_attributes;
+        const struct activity_model *activity = map_u64_get(&run->activity_of, (uint64_t)a->scheduled_event_id);
+        must(c, activity != NULL, run, e->event_id, "starts an activity that was not scheduled");
+        must(c, activity->attempts_max == 0 || a->attempt <= activity->attempts_max, run, e->event_id, "is an attempt beyond the policy");
+        break;
+    }
+    case EVENT_TYPE_ACTIVITY_TASK_COMPLETED: activity_end(c, run, e->event_id, e->activity_task_completed_event_attributes->scheduled_event_id); break;
+    case EVENT_TYPE_ACTIVITY_TASK_FAILED: activity_end(c, run, e->event_id, e->activity_task_failed_event_attributes->scheduled_event_id); break;
+    case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: activity_end(c, run, e->event_id, e->activity_task_timed_out_event_attributes->scheduled_event_id); break;
+    case EVENT_TYPE_ACTIVITY_TASK_CANCELED: activity_end(c, run, e->event_id, e->activity_task_canceled_event_attributes->scheduled_event_id); break;
+    default: break;
+    }
+}
+
+static struct run_model *run_created(struct checker *c, const struct store_op *op)
+{
+    struct run_model *run = xcalloc(1, sizeof *run);
+    run->key = op->run;
+    run->workflow_id = str_dup_c(op->key);
+    run->run_id = str_dup_c(op->run_id);
+    run->next_event_id = 1;
+    run->is_open = true;
+    map_u64_put(&c->runs, (uint64_t)op->run, run);
+    must(c, map_put(&c->by_run_id, op->run_id, run) == NULL, run, 0, "has a run id that another run had");
+    return run;
+}
+
+static void see_history(struct checker *c, const struct store_op *op)
+{
+    struct run_model *run = map_u64_get(&c->runs, (uint64_t)op->run);
+    if (run == NULL) sim_fail(c->sim, "history of a run that does not exist: %" PRId64, op->run);
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    pb_history_History *history;
+    must(c, PB_DECODE(&arena, op->bytes, pb_history_History, &history) == ERR_NONE, run, op->a, "begins a batch that does not decode");
+    must(c, op->a == run->next_event_id && history->events_count == (size_t)op->b, run, op->a, "begins a batch that is not what it says");
+    for (size_t i = 0; i < history->events_count; i++) {
+        see_event(c, run, history->events[i]);
+        sim_trace(c->sim, "durable %s %.8s %" PRId64 " type %d", run->workflow_id, run->run_id, history->events[i]->event_id, history->events[i]->event_type);
+    }
+    arena_fini(&arena);
+}
+
+/* Runs first, because history may come before its run's row; then who is open, when all of the commit has been seen. */
+void checker_commit(void *arg, const struct store_commit *commit)
+{
+    struct sim *sim = arg;
+    struct checker *c = sim->checker;
+    for (size_t i = 0; i < commit->op_count; i++) {
+        const struct store_op *op = &commit->ops[i];
+        if (op->kind == STORE_RUN_PUT && map_u64_get(&c->runs, (uint64_t)op->run) == NULL) run_created(c, op);
+    }
+    for (size_t i = 0; i < commit->op_count; i++)
+        if (commit->ops[i].kind == STORE_HISTORY_APPEND) see_history(c, &commit->ops[i]);
+    for (size_t i = 0; i < commit->op_count; i++) {
+        const struct store_op *op = &commit->ops[i];
+        struct run_model *run = op->kind == STORE_RUN_PUT || op->kind == STORE_RUN_DELETE ? map_u64_get(&c->runs, (uint64_t)op->run) : NULL;
+        if (run == NULL) continue;
+        must(c, !run->is_deleted, run, 0, "is written after it was deleted");
+        if (op->kind == STORE_RUN_DELETE) {
+            must(c, !run->is_open, run, 0, "is deleted while it is open");
+            run->is_deleted = true;
+        }
+        if (!run->is_open) continue;
+        struct run_model *other = map_put(&c->open, str_of(run->workflow_id), run);
+        must(c, other == NULL || other == run, run, 0, "is open beside another run of its workflow id");
+    }
+}
+
+/* ---- answers ---- */
+
+static struct run_model *run_told(struct checker *c, struct str run_id, const char *what)
+{
+    struct run_model *run = map_get(&c->by_run_id, run_id);
+    if (run == NULL) sim_fail(c->sim, "%s tells of run %.*s, which is not durable", what, STR_ARG(run_id));
+    return run;
+}
+
+static void told_signal(struct checker *c, struct str workflow_id, const pb_common_Payloads *input)
+{
+    struct str text = input->payloads[0]->data;
+    if (map_get(&c->promises, text) != NULL) return;
+    struct promise *promise = xcalloc(1, sizeof *promise);
+    promise->workflow_id = str_dup_c(workflow_id);
+    promise->text = str_dup_c(text);
+    map_put(&c->promises, text, promise);
+}
+
+static bool is_task_event(const pb_history_HistoryEvent *e)
+{
+    return e->event_type == EVENT_TYPE_WORKFLOW_TASK_SCHEDULED || e->event_type == EVENT_TYPE_WORKFLOW_TASK_STARTED;
+}
+
+/* A worker acts on what it is given: all of it must be durable, but for the start of its own task. */
+static void told_workflow_task(struct checker *c, const pb_ws_PollWorkflowTaskQueueResponse *task)
+{
+    if (str_is_empty(task->task_token)) return;
+    const struct run_model *run = run_told(c, task->workflow_execution->run_id, "a workflow task");
+    for (size_t i = 0; task->history != NULL && i < task->history->events_count; i++) {
+        const pb_history_HistoryEvent *e = task->history->events[i];
+        must(c, i == 0 || e->event_id == task->history->events[i - 1]->event_id + 1, run, e->event_id, "is given to a worker after a gap");
+        must(c, is_task_event(e) || e->event_id < run->next_event_id, run, e->event_id, "is given to a worker before it is durable");
+    }
+}
+
+static void told_activity_task(struct checker *c, const pb_ws_PollActivityTaskQueueResponse *task)
+{
+    if (str_is_empty(task->task_token)) return;
+    struct run_model *run = run_told(c, task->workflow_execution->run_id, "an activity task");
+    struct activity_model *activity = map_get(&run->activities, task->activity_id);
+    must(c, activity != NULL, run, 0, "gives a worker an activity that is not durable");
+    activity->told++;
+    if (activity->attempts_max == 0) return;
+    must(c, task->attempt <= activity->attempts_max, run, activity->scheduled_event_id, "is given to a worker beyond its attempts");
+    must(c, activity->told <= activity->attempts_max, run, activity->scheduled_event_id, "is given to workers more often than its attempts");
+}
+
+static const pb_store_TaskToken *token_of(struct checker *c, struct str bytes, struct arena *arena)
+{
+    pb_store_TaskToken *token;
+    if (PB_DECODE(arena, bytes, pb_store_TaskToken, &token) != ERR_NONE) sim_fail(c->sim, "a task token does not decode");
+    return token;
+}
+
+static void told_completion(struct checker *c, const pb_ws_RespondWorkflowTaskCompletedRequest *request,
+                            const pb_ws_RespondWorkflowTaskCompletedResponse *reply)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    const pb_store_TaskToken *token = token_of(c, request->task_token, &arena);
+    const struct run_model *run = run_told(c, token->run_id, "a completed workflow task");
+    must(c, token->is_speculative || run->completed_started_id >= token->started_event_id, run, token->started_event_id,
+         "is told to be completed and is not");
+    if (reply->workflow_task != NULL) told_workflow_task(c, reply->workflow_task);
+    arena_fini(&arena);
+}
+
+static void told_result(struct checker *c, struct str token_bytes)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    const pb_store_TaskToken *token = token_of(c, token_bytes, &arena);
+    run_told(c, token->run_id, "an activity result");
+    map_u64_put(&c->results, ((uint64_t)token->run_key << 24) + (uint64_t)token->scheduled_event_id, c);
+    arena_fini(&arena);
+}
+
+static void told_history(struct checker *c, const pb_ws_GetWorkflowExecutionHistoryResponse *reply)
+{
+    for (size_t i = 1; reply->history != NULL && i < reply->history->events_count; i++)
+        if (reply->history->events[i]->event_id != reply->history->events[i - 1]->event_id + 1) sim_fail(c->sim, "a page of history has a gap");
+}
+
+void checker_reply(struct sim *sim, const struct pb_method *method, const void *request, const void *reply)
+{
+    struct checker *c = sim->checker;
+    switch (pb_method_index(method)) {
+    case pb_ws_StartWorkflowExecution_method: run_told(c, ((const pb_ws_StartWorkflowExecutionResponse *)reply)->run_id, "a start"); break;
+    case pb_ws_SignalWithStartWorkflowExecution_method: {
+        const pb_ws_SignalWithStartWorkflowExecutionRequest *q = request;
+        run_told(c, ((const pb_ws_SignalWithStartWorkflowExecutionResponse *)reply)->run_id, "a signal with start");
+        told_signal(c, q->workflow_id, q->signal_input);
+        break;
+    }
+    case pb_ws_SignalWorkflowExecution_method: {
+        const pb_ws_SignalWorkflowExecutionRequest *q = request;
+        told_signal(c, q->workflow_execution->workflow_id, q->input);
+        break;
+    }
+    case pb_ws_PollWorkflowTaskQueue_method: told_workflow_task(c, reply); break;
+    case pb_ws_PollActivityTaskQueue_method: told_activity_task(c, reply); break;
+    case pb_ws_RespondWorkflowTaskCompleted_method: told_completion(c, request, reply); break;
+    case pb_ws_RespondActivityTaskCompleted_method: told_result(c, ((const pb_ws_RespondActivityTaskCompletedRequest *)request)->task_token); break;
+    case pb_ws_GetWorkflowExecutionHistory_method: told_history(c, reply); break;
+    default: break;
+    }
+}
+
+/* ---- memory against store ---- */
+
+static struct str described(const struct execution *e, struct sim *sim, struct arena *arena)
+{
+    pb_ws_DescribeWorkflowExecutionResponse *reply = pb_new(arena, pb_ws_DescribeWorkflowExecutionResponse);
+    execution_describe(e, sim->now, arena, reply);
+    return PB_ENCODE_ARENA(pb_ws_DescribeWorkflowExecutionResponse, reply, arena);
+}
+
+static void compare_run(void *arg, struct execution *e)
+{
+    struct sim *sim = arg;
+    if (execution_is_dirty(e)) return;
+    struct store_read read = {.kind = STORE_READ_RUN_KEY, .run = execution_run(e)};
+    arena_init(&read.arena, 0, 0);
+    faulty_read_seen(sim->disk, &read);
+    if (read.result != ERR_NONE) sim_fail(sim, "run %" PRId64 " is in memory, clean, and not stored", execution_run(e));
+    struct execution_row row = {read.row.run, read.row.key, read.row.run_id, read.row.bytes};
+    struct execution_item *items = arena_array(&read.arena, struct execution_item, read.row_count + 1);
+    for (size_t i = 0; i < read.row_count; i++) items[i] = (struct execution_item){read.rows[i].item_kind, read.rows[i].key, read.rows[i].bytes};
+    struct execution *loaded;
+    if (execution_load(execution_namespace(e), &row, items, read.row_count, &loaded) != ERR_NONE) sim_fail(sim, "run %" PRId64 " does not load", row.run);
+    struct str memory = described(e, sim, &read.arena), store = described(loaded, sim, &read.arena);
+    bool is_equal = execution_next_event_id(e) == execution_next_event_id(loaded) && execution_status(e) == execution_status(loaded) &&
+                    execution_next_wake(e).ns == execution_next_wake(loaded).ns && str_equal(memory, store);
+    execution_destroy(loaded);
+    if (!is_equal) sim_fail(sim, "workflow %.*s run %.*s in memory is not what was stored", STR_ARG(row.workflow_id), STR_ARG(row.run_id));
+    arena_fini(&read.arena);
+}
+
+void checker_memory(struct sim *sim)
+{
+    if (sim->is_up) shard_each_run(sim->shard, compare_run, sim);
+}
+
+/* ---- the end ---- */
+
+size_t checker_open_count(const struct sim *sim) { return map_count(&sim->checker->open); }
+
+void checker_each_open(struct sim *sim, void (*visit)(struct sim *sim, struct str workflow_id, struct str run_id))
+{
+    const struct run_model *run;
+    for (size_t at = 0; (run = map_next(&sim->checker->open, &at, NULL)) != NULL;) visit(sim, str_of(run->workflow_id), str_of(run->run_id));
+}
+
+void checker_stats(const struct sim *sim, size_t *runs, size_t *events)
+{
+    *runs = map_u64_count(&sim->checker->runs);
+    *events = sim->checker->event_count;
+}
+
+static void end_signals(struct checker *c)
+{
+    const struct promise *promise;
+    for (size_t at = 0; (promise = map_next(&c->promises, &at, NULL)) != NULL;) {
+        bool is_seen = false;
+        const struct run_model *run;
+        for (size_t r = 0; !is_seen && (run = map_u64_next(&c->runs, &r, NULL)) != NULL;)
+            is_seen = str_equal_c(str_of(run->workflow_id), promise->workflow_id) && map_get(&run->signals, str_of(promise->text)) != NULL;
+        if (!is_seen) sim_fail(c->sim, "workflow %s: %s was acknowledged and is in no history", promise->workflow_id, promise->text);
+    }
+}
+
+static void end_results(struct checker *c)
+{
+    uint64_t key;
+    for (size_t at = 0; map_u64_next(&c->results, &at, &key) != NULL;) {
+        const struct run_model *run = map_u64_get(&c->runs, key >> 24);
+        const struct activity_model *activity = map_u64_get(&run->activity_of, key & 0xffffff);
+        must(c, activity != NULL && activity->is_closed, run, (int64_t)(key & 0xffffff), "is an activity whose result was acknowledged and is in no history");
+    }
+}
+
+static void end_messages(struct checker *c)
+{
+    struct store_read read = {.kind = STORE_READ_MESSAGES};
+    arena_init(&read.arena, 0, 0);
+    faulty_read_durable(c->sim->disk, &read);
+    if (read.row_count != 0) sim_fail(c->sim, "%zu messages between workflows were never delivered", read.row_count);
+    arena_fini(&read.arena);
+}
+
+void checker_end(struct sim *sim)
+{
+    struct checker *c = sim->checker;
+    const struct run_model *run;
+    for (size_t at = 0; (run = map_u64_next(&c->runs, &at, NULL)) != NULL;) must(c, !run->is_open, run, run->next_event_id, "was never written: it is still open");
+    end_signals(c);
+    end_results(c);
+    end_messages(c);
+}

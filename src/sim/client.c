@@ -1,0 +1,198 @@
+/* sim/client.c: clients start, signal, cancel, terminate and look at workflows, and try again, with the same request id,
+ * when no answer comes. */
+#include "sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TRIES_MAX = 6 };
+enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_CANCEL, ACTION_TERMINATE, ACTION_DESCRIBE, ACTION_HISTORY };
+
+struct client {
+    struct sim *sim;
+    struct list link;
+    int number, tries, serial;
+    uint64_t connection;
+    struct alarm next;
+    bool is_busy;
+    /* under way */
+    enum action action;
+    char workflow_id[96], run_id[40], request_id[48], text[48], program[192];
+    int32_t reuse_policy, conflict_policy;
+};
+
+static void send_action(struct client *c);
+
+static void client_done(struct remote *r, enum grpc_code code, const void *reply)
+{
+    struct client *c = r->owner;
+    struct sim *sim = c->sim;
+    (void)reply;
+    bool is_lost = code == GRPC_UNAVAILABLE || code == GRPC_DEADLINE_EXCEEDED;
+    if (is_lost && c->tries < TRIES_MAX && c->action <= ACTION_TERMINATE) {
+        alarm_set(sim, &c->next, sim_pause(sim, duration_ms(500)));
+        return;
+    }
+    c->is_busy = false;
+    alarm_set(sim, &c->next, sim_pause(sim, sim->is_calm ? duration_ms(400) : duration_ms(300)));
+}
+
+static void draw_action(struct client *c)
+{
+    struct sim *sim = c->sim;
+    static const enum action actions[] = {
+        ACTION_START, ACTION_START, ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_DESCRIBE, ACTION_HISTORY,
+    };
+    c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE
+                                                                                             : actions[prng_below(&sim->prng, countof(actions))];
+    snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
+    c->run_id[0] = 0;
+    c->serial++;
+    snprintf(c->request_id, sizeof c->request_id, "request-%d-%d", c->number, c->serial);
+    snprintf(c->text, sizeof c->text, "signal-%d-%d", c->number, c->serial);
+    program_draw(&sim->prng, false, c->program);
+    static const int32_t reuse[] = {WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+                                    WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE};
+    static const int32_t conflict[] = {WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED, WORKFLOW_ID_CONFLICT_POLICY_FAIL, WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+                                       WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING};
+    c->reuse_policy = reuse[prng_below(&sim->prng, countof(reuse))];
+    c->conflict_policy = prng_chance(&sim->prng, 3) ? conflict[prng_below(&sim->prng, countof(conflict))] : WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED;
+}
+
+/* In the calm: a signal for one of those that are still open, so that whoever waits for signals gets them. */
+struct pick { struct client *client; uint64_t nth; };
+static struct pick pick;
+
+static void visit_open(struct sim *sim, struct str workflow_id, struct str run_id)
+{
+    (void)sim;
+    if (pick.nth-- != 0) return;
+    snprintf(pick.client->workflow_id, sizeof pick.client->workflow_id, "%.*s", STR_ARG(workflow_id));
+    snprintf(pick.client->run_id, sizeof pick.client->run_id, "%.*s", STR_ARG(run_id));
+}
+
+static bool draw_help(struct client *c)
+{
+    size_t count = checker_open_count(c->sim);
+    if (count == 0) return false;
+    draw_action(c);
+    c->action = ACTION_SIGNAL;
+    pick = (struct pick){c, prng_below(&c->sim->prng, count)};
+    checker_each_open(c->sim, visit_open);
+    return true;
+}
+
+static void ring_next(struct sim *sim, struct alarm *alarm)
+{
+    struct client *c = container_of(alarm, struct client, next);
+    if (!c->is_busy) {
+        c->tries = 0;
+        if (sim->is_calm) {
+            if (!draw_help(c)) {
+                alarm_set(sim, alarm, duration_s(1));
+                return;
+            }
+        } else {
+            draw_action(c);
+        }
+        c->is_busy = true;
+    }
+    c->tries++;
+    send_action(c);
+}
+
+static void call(struct client *c, int method, const void *request)
+{
+    remote_call(c->sim, method, request, duration_s(c->action == ACTION_HISTORY ? 30 : 5), c->connection, c, client_done);
+}
+
+static void send_start(struct client *c)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    pb_common_WorkflowType type = {.name = STR("program")};
+    pb_taskqueue_TaskQueue queue = {.name = STR("queue"), .kind = TASK_QUEUE_KIND_NORMAL};
+    pb_google_Duration task_timeout = {.seconds = 5}, run_timeout = {.seconds = 300};
+    pb_common_Payloads *input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->program)));
+    bool has_timeout = c->serial % 3 == 0;
+    if (c->action == ACTION_START) {
+        pb_ws_StartWorkflowExecutionRequest request = {
+            .namespace = STR("default"), .workflow_id = str_of(c->workflow_id), .workflow_type = &type, .task_queue = &queue, .input = input,
+            .workflow_task_timeout = &task_timeout, .workflow_run_timeout = has_timeout ? &run_timeout : NULL, .request_id = str_of(c->request_id),
+            .workflow_id_reuse_policy = c->reuse_policy, .workflow_id_conflict_policy = c->conflict_policy, .identity = STR("client")};
+        call(c, pb_ws_StartWorkflowExecution_method, &request);
+    } else {
+        pb_ws_SignalWithStartWorkflowExecutionRequest request = {
+            .namespace = STR("default"), .workflow_id = str_of(c->workflow_id), .workflow_type = &type, .task_queue = &queue, .input = input,
+            .workflow_task_timeout = &task_timeout, .request_id = str_of(c->request_id), .signal_name = STR("signal"),
+            .signal_input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->text))),
+            .workflow_id_reuse_policy = WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, .identity = STR("client")};
+        call(c, pb_ws_SignalWithStartWorkflowExecution_method, &request);
+    }
+    arena_fini(&arena);
+}
+
+static void send_action(struct client *c)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    pb_common_WorkflowExecution execution = {.workflow_id = str_of(c->workflow_id), .run_id = str_of(c->run_id)};
+    switch (c->action) {
+    case ACTION_START:
+    case ACTION_SIGNAL_WITH_START: send_start(c); break;
+    case ACTION_SIGNAL: {
+        pb_ws_SignalWorkflowExecutionRequest request = {
+            .namespace = STR("default"), .workflow_execution = &execution, .signal_name = STR("signal"), .request_id = str_of(c->request_id),
+            .input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->text))), .identity = STR("client")};
+        call(c, pb_ws_SignalWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_CANCEL: {
+        pb_ws_RequestCancelWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_execution = &execution,
+                                                               .request_id = str_of(c->request_id), .identity = STR("client")};
+        call(c, pb_ws_RequestCancelWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_TERMINATE: {
+        pb_ws_TerminateWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_execution = &execution, .reason = STR("drawn"),
+                                                           .identity = STR("client")};
+        call(c, pb_ws_TerminateWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_DESCRIBE: {
+        pb_ws_DescribeWorkflowExecutionRequest request = {.namespace = STR("default"), .execution = &execution};
+        call(c, pb_ws_DescribeWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_HISTORY: {
+        pb_ws_GetWorkflowExecutionHistoryRequest request = {.namespace = STR("default"), .execution = &execution, .wait_new_event = c->serial % 2 == 0,
+                                                            .history_event_filter_type = c->serial % 4 == 0 ? HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
+                                                                                                            : HISTORY_EVENT_FILTER_TYPE_ALL_EVENT};
+        call(c, pb_ws_GetWorkflowExecutionHistory_method, &request);
+        break;
+    }
+    }
+    arena_fini(&arena);
+}
+
+void client_create(struct sim *sim, int number)
+{
+    struct client *c = xcalloc(1, sizeof *c);
+    c->sim = sim;
+    c->number = number;
+    c->connection = ++sim->next_connection;
+    c->next.ring = ring_next;
+    list_push(&sim->clients, &c->link);
+    alarm_set(sim, &c->next, sim_pause(sim, duration_ms(200)));
+}
+
+void clients_destroy(struct sim *sim)
+{
+    struct list *link;
+    while ((link = list_pop(&sim->clients)) != NULL) {
+        struct client *c = container_of(link, struct client, link);
+        remote_cancel_all(sim, c);
+        alarm_clear(sim, &c->next);
+        free(c);
+    }
+}
