@@ -435,7 +435,7 @@ class WorkflowRun(CommandBuilder, Handlers, WorkflowLoop, WorkflowInstance, temp
         if delay < 0:
             raise RuntimeError("a timer cannot be set to the past")
         seq = self._next_seq("timer")
-        timer = {"seq": seq, "start_to_fire_timeout": max(round(delay * 1e9), 1_000_000)}
+        timer = {"seq": seq, "start_to_fire_timeout": round(delay * 1e9)}
         self._add_command({"start_timer": timer}, self._metadata(summary), group_markers(event_groups))
         handle = WorkflowTimerHandle(seq, self.time() + delay, callback, args, self, context)
         self._timers[seq] = handle

@@ -1,0 +1,284 @@
+"""The workflow sandbox: isolation, refusals, imports and what they cost in errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import temporalio.workflow
+from temporalio.worker.workflow_sandbox import (
+    RestrictedWorkflowAccessError,
+    SandboxedWorkflowRunner,
+    SandboxMatcher,
+    SandboxRestrictions,
+)
+from temporalio.worker.workflow_sandbox._sandbox import Sandbox
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+from conftest import Driver, payload
+
+WORKFLOW = """
+    from __future__ import annotations
+    import datetime
+    import enum
+    import helper_of_sandbox
+    from dataclasses import dataclass, field
+    from temporalio import workflow
+
+    state = []
+
+    class Color(enum.IntEnum):
+        RED = 1
+
+    @dataclass
+    class Params:
+        color: Color
+        when: datetime.datetime | None = None
+        names: list[str] = field(default_factory=list)
+
+    @workflow.defn
+    class Isolated:
+        @workflow.run
+        async def run(self, params: Params) -> list:
+            assert isinstance(params, Params) and params.color is Color.RED
+            assert params.when is None or isinstance(params.when, datetime.datetime)
+            state.append(1)
+            helper_of_sandbox.state.append(1)
+            return [len(state), len(helper_of_sandbox.state), workflow.unsafe.in_sandbox(), params.names]
+
+        @workflow.query
+        def do(self, code: str) -> str:
+            exec(code)
+            return "done"
+"""
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes modules of sources; they are gone after the test."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made: list[str] = []
+
+    def make(**sources: str) -> types.ModuleType:
+        for name, source in sources.items():
+            (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+            made.append(name)
+        return __import__(made[-1])
+
+    yield make
+    from temporalio.worker.workflow_sandbox import _sandbox
+
+    for name in made:
+        sys.modules.pop(name, None)
+        _sandbox._sources.pop(name, None)
+
+
+@pytest.fixture
+def isolated(modules: Any) -> Any:
+    return modules(helper_of_sandbox="state = []", workflow_of_sandbox=WORKFLOW)
+
+
+def drive(driver: type[Driver], cls: type, *args: str, restrictions: Any = None) -> Driver:
+    runner = SandboxedWorkflowRunner(*([restrictions] if restrictions else []))
+    runner.prepare_workflow(temporalio.workflow._Definition.must_from_class(cls))
+    return driver(cls, *args, runner=runner)
+
+
+def ask(d: Driver, code: str) -> str:
+    """What came of code executed in the workflow: the failure's type and message, or nothing."""
+    (command,) = d.commands(
+        {"query_workflow": {"query_id": "q", "query_type": "do", "arguments": [payload(json.dumps(code))]}}
+    )
+    failed = command["respond_query"].get("failed")
+    return f"{failed['application_failure_info']['type']}: {failed['message']}" if failed else ""
+
+
+def test_each_run_has_its_own_modules_and_types(driver: type[Driver], isolated: Any) -> None:
+    for _ in range(2):
+        d = drive(driver, isolated.Isolated, '{"color": 1, "when": "2020-01-01T00:00:00", "names": ["a"]}')
+        (command,) = d.start()
+        assert command["complete_workflow"]["result"] == payload('[1,1,true,["a"]]')
+    assert isolated.state == []
+
+
+def test_a_module_that_is_passed_through_is_shared(driver: type[Driver], isolated: Any) -> None:
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("helper_of_sandbox")
+    for count in (1, 2):
+        d = drive(driver, isolated.Isolated, '{"color": 1}', restrictions=restrictions)
+        (command,) = d.start()
+        assert command["complete_workflow"]["result"] == payload(f"[1,{count},true,[]]")
+
+
+REFUSED = [
+    "import os; os.getcwd()",
+    "from os import getcwd; getcwd()",
+    "import os; os.name",
+    "import os.path; os.path.abspath('x')",
+    "import os; os.environ['HOME']",
+    "import os; os.environ.get('HOME')",
+    "import glob; glob.glob('x')",
+    "open('x')",
+    "input()",
+    "import datetime; datetime.datetime.now()",
+    "import datetime; datetime.date.today()",
+    "from datetime import datetime; datetime.utcnow()",
+    "import random; random.choice([1])",
+    "import secrets; secrets.token_hex()",
+    "import threading; threading.current_thread()",
+    "import time; time.sleep(1)",
+    "import concurrent.futures; concurrent.futures.ThreadPoolExecutor()",
+    "import urllib.request; urllib.request.urlopen('x')",
+    "import uuid; uuid.uuid4()",
+    "from pathlib import Path; Path('x').exists()",
+    "import importlib; importlib.import_module('os').getcwd()",
+    "import subprocess; subprocess.run(['x'])",
+    "import socket; socket.socket()",
+    "import zipfile, io; zipfile.ZipFile(io.BytesIO(), 'w').extractall()",
+]
+ALLOWED = [
+    "import os; _ = os.getcwd",
+    "import os; assert f'{os.sep}' and os.sep + 'x'",
+    "import datetime; assert type(datetime.datetime(2020, 1, 1)).__name__ == 'datetime'",
+    "from datetime import datetime, date; assert isinstance(datetime(2020, 1, 1), datetime) and issubclass(datetime, date)",
+    "from datetime import datetime; x: datetime | None = datetime.fromisoformat('2020-01-01')",
+    "import random; assert random.Random(1).random()",
+    "import uuid; uuid.uuid5(uuid.NAMESPACE_DNS, 'x')",
+    "from concurrent.futures import ThreadPoolExecutor, TimeoutError",
+    "from pathlib import Path; assert str(Path('a') / 'b')",
+    "import zipfile\nclass Z(zipfile.ZipFile): pass",
+    "import sys; assert 'helper_of_sandbox' in sys.modules and sys.version_info",
+    "import logging; logging.getLogger('x').debug('y')",
+    "import temporalio.workflow as w, time\nwith w.unsafe.sandbox_unrestricted(): time.time()",
+]
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_what_no_replay_could_repeat_is_refused(driver: type[Driver], isolated: Any, code: str) -> None:
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    assert ask(d, code).startswith("RestrictedWorkflowAccessError: Cannot access ")
+
+
+@pytest.mark.parametrize("code", ALLOWED)
+def test_everything_else_works(driver: type[Driver], isolated: Any, code: str) -> None:
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    assert ask(d, code) == ""
+
+
+def test_nothing_is_refused_outside(isolated: Any) -> None:
+    sandbox = Sandbox(SandboxRestrictions.default)
+    with sandbox.entered(is_runtime=True):
+        time = sandbox._import("time")
+    assert time.time() > 0
+
+
+def test_asyncio_functions_of_unstable_order_are_warned_about(driver: type[Driver], isolated: Any) -> None:
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    with pytest.warns(UserWarning, match="workflow.as_completed"):
+        ask(d, "import asyncio; asyncio.as_completed([])")
+
+
+def test_restrictions_can_be_taken_away_and_added(driver: type[Driver], isolated: Any) -> None:
+    members = SandboxRestrictions.invalid_module_members_default
+    members = members.with_child_unrestricted("datetime", "date", "today").with_child_unrestricted("os", "getcwd")
+    members |= SandboxMatcher(children={"json": SandboxMatcher(use={"dumps"})})
+    restrictions = SandboxRestrictions(
+        passthrough_modules=SandboxRestrictions.passthrough_modules_default,
+        invalid_modules=SandboxMatcher(access={"colorsys"}),
+        invalid_module_members=members,
+    )
+    d = drive(driver, isolated.Isolated, '{"color": 1}', restrictions=restrictions)
+    d.start()
+    assert ask(d, "import datetime; datetime.date.today()") == ""
+    assert ask(d, "import os; os.getcwd()") == ""
+    assert "json.dumps" in ask(d, "import json; json.dumps(1)")
+    assert "os.listdir" in ask(d, "import os; os.listdir('.')")
+
+
+def test_a_file_that_does_the_unrepeatable_is_refused_with_its_place(modules: Any) -> None:
+    module = modules(
+        bad_helper_of_sandbox="""
+            import random
+            x = 1
+            y = random.random() if __import__("temporalio.workflow").workflow.unsafe.in_sandbox() else 0
+        """,
+        bad_workflow_of_sandbox="""
+            import bad_helper_of_sandbox
+            from temporalio import workflow
+
+            @workflow.defn
+            class Bad:
+                @workflow.run
+                async def run(self) -> None: ...
+        """,
+    )
+    with pytest.raises(RuntimeError) as err:
+        SandboxedWorkflowRunner().prepare_workflow(temporalio.workflow._Definition.must_from_class(module.Bad))
+    message = str(err.value)
+    assert "Failed validating workflow Bad" in message
+    assert "random.random" in message and "imported bad_helper_of_sandbox" in message
+    assert "bad_helper_of_sandbox.py:4" in message
+    assert "imports_passed_through" in message
+    assert isinstance(err.value.__cause__, RestrictedWorkflowAccessError)
+
+
+def test_an_import_that_fails_names_itself(modules: Any) -> None:
+    module = modules(
+        failing_workflow_of_sandbox="""
+            from temporalio import workflow
+            if workflow.unsafe.in_sandbox():
+                import no_such_module_at_all
+
+            @workflow.defn
+            class Failing:
+                @workflow.run
+                async def run(self) -> None: ...
+        """
+    )
+    with pytest.raises(RuntimeError, match=r"No module named 'no_such_module_at_all' \(at .*_of_sandbox.py:4\)"):
+        SandboxedWorkflowRunner().prepare_workflow(temporalio.workflow._Definition.must_from_class(module.Failing))
+
+
+def test_late_imports_are_mentioned_as_the_policy_says(driver: type[Driver], isolated: Any, modules: Any) -> None:
+    modules(late_of_sandbox="x = 1")
+    late = "import late_of_sandbox"
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    with pytest.warns(UserWarning, match="late_of_sandbox was imported after initial workflow load"):
+        ask(d, late)
+    policy = SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+    with pytest.raises(RuntimeError, match="helper_of_sandbox was not intentionally passed through"):
+        restrictions = SandboxRestrictions.default.with_import_notification_policy(policy)
+        drive(driver, isolated.Isolated, '{"color": 1}', restrictions=restrictions)
+
+
+def test_runs_do_not_outlive_their_eviction(driver: type[Driver], isolated: Any) -> None:
+    import gc
+    import weakref
+
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    module = weakref.ref(d.run._sandbox.modules["workflow_of_sandbox"])
+    d.activate({"remove_from_cache": {"reason": 1}})
+    del d
+    gc.collect()
+    assert module() is None
+
+
+def test_definitions_of_copies_are_those_outside(isolated: Any) -> None:
+    outside = temporalio.workflow._Definition.must_from_class(isolated.Isolated)
+    sandbox = Sandbox(SandboxRestrictions.default)
+    with sandbox.entered(is_runtime=False):
+        copy = sandbox.load("workflow_of_sandbox")
+        rebound = outside.rebound(copy.Isolated)
+        assert rebound.arg_types == [copy.Params] and outside.arg_types == [isolated.Params]
+        assert rebound.queries["do"].fn is copy.Isolated.do
+        assert rebound.name == outside.name and rebound.run_fn is copy.Isolated.run
