@@ -1,7 +1,7 @@
 /* Updates: requests that a workflow accepts or rejects, and answers. Alone, polled, or together with a start.
  *
- * A caller waits for a stage. Each look at the run admits the update (or finds it) and, within the same step, begins to watch;
- * a notice leads to the next look; after 20 s the answer is whatever stage there is. An update that is lost with the
+ * A caller waits for a stage. The first look at the run admits the update (or finds it) and, within the same step, begins to
+ * watch; a notice leads to the next look; after 20 s the answer is whatever stage there is. An update that is lost with the
  * process before its acceptance is admitted again by the caller's retry. */
 #include "frontend/internal.h"
 
@@ -19,7 +19,7 @@ struct update_op {
     struct update_view view;
     instant give_up;
     bool is_watching, is_looking, is_notified, was_waited;
-    bool is_multi;
+    bool is_multi, is_admitted;
 };
 
 static void look(struct update_op *u);
@@ -146,8 +146,10 @@ static err look_step(struct op *op, struct execution *e, struct step *step)
     }
     if (!str_is_empty(u->first_run_id) && !str_equal(u->first_run_id, execution_first_run_id(e)))
         return error_set(step->error, step->arena, ERR_WORKFLOW_NOT_FOUND, "the workflow's chain does not begin with run %.*s", STR_ARG(u->first_run_id));
-    if (u->request != NULL) TRY(execution_update(e, step, u->request, &u->view));
-    else TRY(execution_update_view(e, step, u->update_id, &u->view));
+    err seen = u->request == NULL || u->is_admitted ? execution_update_view(e, step, u->update_id, &u->view) : ERR_NOT_FOUND;
+    if (seen == ERR_NOT_FOUND && u->request != NULL) seen = execution_update(e, step, u->request, &u->view); /* the first look, or lost with the run's memory */
+    if (seen != ERR_NONE) return seen;
+    u->is_admitted = true;
     u->run_id = arena_str(u->rpc->arena, execution_run_id(e)); /* later looks mean the same run */
     u->start = NULL;
     if (u->view.stage < u->wanted && !u->was_waited) {
