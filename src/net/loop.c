@@ -148,7 +148,7 @@ struct loop *loop_create(void)
     mailbox_init(&loop->mailbox, wake_from_any_thread, loop);
     list_init(&loop->deferred);
     loop->steady_offset = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
-    loop_refresh(loop);
+    loop->is_stale = true;
     return loop;
 }
 
@@ -198,6 +198,7 @@ void loop_run_once(struct loop *loop, duration wait)
     uv_run(&loop->uv, wait.ns > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop_timer_stop(loop, &timer);
     run_deferred(loop); /* of timers that fired at the end of the turn */
+    loop->is_stale = true;
 }
 
 void loop_stop(struct loop *loop)

@@ -59,7 +59,8 @@ static void drop_arena(struct grpc_call *call)
 
 void call_drop_request(struct grpc_call *call)
 {
-    call->session->request_bytes -= call->body.size;
+    session_release(call->session, &call->session->request_bytes, call->held_request_bytes);
+    call->held_request_bytes = 0;
     buf_fini(&call->body);
     drop_headers(call);
     drop_arena(call);
@@ -72,7 +73,7 @@ void call_free(struct grpc_call *call)
     list_remove(&call->link);
     timer_stop(&call->deadline_timer);
     call_drop_request(call);
-    session->reply_bytes -= call->reply.size - call->reply_at;
+    if (call->is_reply_held) session_release(session, &session->reply_bytes, call->reply.size - call->reply_at);
     buf_fini(&call->reply);
     if (call->path != NULL) nghttp2_rcbuf_decref(call->path);
     if (call->extra != NULL) {
@@ -274,6 +275,7 @@ static void submit_trailers_only(struct grpc_call *call)
     struct block block;
     block_begin(&block, STR("200"));
     block_add(&block, STR("content-type"), STR("application/grpc"), NGHTTP2_NV_FLAG_NONE);
+    if (call->is_encoding_unknown) block_add(&block, STR("grpc-accept-encoding"), STR("gzip"), NGHTTP2_NV_FLAG_NONE);
     if (call->extra != NULL) block_add_extra(&block, &call->extra->headers);
     block_add_status(&block, call);
     session_must(call->session, nghttp2_submit_response(call->session->h2, call->stream_id, block.nv, block.count, NULL));
@@ -317,14 +319,13 @@ static void reply_queued(struct grpc_call *call)
 {
     struct server_session *session = call->session;
     compress_reply(call);
-    size_t max = session->core->options.reply_bytes_max;
-    if (call->reply.size > UINT32_MAX / 4 || session->reply_bytes + call->reply.size > max) {
+    if (call->reply.size > UINT32_MAX / 4 || !session_hold_reply(session, call->reply.size)) {
         reach("server_call: too many reply bytes");
         buf_fini(&call->reply);
-        call_refuse(call, GRPC_RESOURCE_EXHAUSTED, "the answers that this connection has not taken yet exceed %zu bytes", max);
+        call_refuse(call, GRPC_RESOURCE_EXHAUSTED, "too many bytes of answers wait to be taken");
         return;
     }
-    session->reply_bytes += call->reply.size;
+    call->is_reply_held = true;
     end(call);
     grpc_prefix_write(call->prefix, call->is_reply_compressed, (uint32_t)call->reply.size);
     call->prefix_count = 0;
@@ -346,18 +347,32 @@ void grpc_call_reply_buf(struct grpc_call *call, struct buf *message)
     reply_queued(call);
 }
 
-/* Cuts an encoded message between two escapes. */
+/* Bytes of the UTF-8 character that `text` begins with; 0: it begins with none. */
+static size_t character_size(struct str text)
+{
+    uint8_t first = (uint8_t)text.data[0];
+    size_t size = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+    if (size > text.size) return 0;
+    for (size_t i = 1; i < size; i++)
+        if (((uint8_t)text.data[i] & 0xc0) != 0x80) return 0;
+    return size;
+}
+
+/* Whole characters only, as far as there is room: a client that finds bad UTF-8 here replaces the status by its own. */
 static char *encode_message(struct str message)
 {
+    static const struct str replacement = {"\xef\xbf\xbd", 3};
     if (message.size == 0) return NULL;
     struct buf text = {0};
-    percent_encode(str_make(message.data, size_min(message.size, MESSAGE_SIZE_MAX)), &text);
-    size_t size = size_min(text.size, MESSAGE_SIZE_MAX);
-    if (size < text.size) {
-        if (size >= 1 && text.data[size - 1] == '%') size -= 1;
-        else if (size >= 2 && text.data[size - 2] == '%') size -= 2;
+    while (message.size > 0) {
+        size_t size = character_size(message), before = text.size;
+        percent_encode(size > 0 ? str_make(message.data, size) : replacement, &text);
+        if (text.size > MESSAGE_SIZE_MAX) {
+            text.size = before;
+            break;
+        }
+        message = str_skip(message, size_max(size, 1));
     }
-    text.size = size;
     buf_append_byte(&text, 0);
     return text.data;
 }
@@ -419,7 +434,9 @@ err grpc_call_send(struct grpc_call *call, const void *message, size_t size)
     ensure(call->state == CALL_HANDED);
     struct server_session *session = call->session;
     size_t max = session->core->options.reply_bytes_max, waiting = call->reply.size - call->reply_at;
-    if (size > max || waiting + size > max / STREAMED_SHARE || session->reply_bytes + size > max) return ERR_QUEUE_FULL;
+    if (size > max || waiting + size > max / STREAMED_SHARE) return ERR_QUEUE_FULL;
+    if (!session_hold_reply(session, GRPC_PREFIX_SIZE + size)) return ERR_QUEUE_FULL;
+    call->is_reply_held = true;
     if (call->reply_at > 0) {
         buf_consume(&call->reply, call->reply_at);
         call->reply_at = 0;
@@ -428,7 +445,6 @@ err grpc_call_send(struct grpc_call *call, const void *message, size_t size)
     grpc_prefix_write(prefix, false, (uint32_t)size);
     buf_append(&call->reply, prefix, sizeof prefix);
     buf_append(&call->reply, message, size);
-    session->reply_bytes += sizeof prefix + size;
     if (call->is_streaming) {
         resume(call);
     } else {

@@ -30,6 +30,33 @@ void session_pending(struct server_session *session)
     if (session->out == NULL) session->core->on_pending(session); /* while sending, the sender looks itself */
 }
 
+static bool session_hold(struct server_session *session, size_t *counter, size_t counter_max, size_t size)
+{
+    struct server_core *core = session->core;
+    if (size > counter_max || *counter > counter_max - size) return false;
+    if (size > core->options.held_bytes_max || core->held_bytes > core->options.held_bytes_max - size) return false;
+    *counter += size;
+    core->held_bytes += size;
+    return true;
+}
+
+bool session_hold_request(struct server_session *session, size_t size)
+{
+    return session_hold(session, &session->request_bytes, session->core->options.request_bytes_max, size);
+}
+
+bool session_hold_reply(struct server_session *session, size_t size)
+{
+    return session_hold(session, &session->reply_bytes, session->core->options.reply_bytes_max, size);
+}
+
+void session_release(struct server_session *session, size_t *counter, size_t size)
+{
+    ensure(*counter >= size && session->core->held_bytes >= size);
+    *counter -= size;
+    session->core->held_bytes -= size;
+}
+
 /* ---- closing */
 
 void server_session_cut(struct server_session *session, const char *why)
@@ -258,6 +285,18 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rc
     return 0;
 }
 
+/* False: the call was refused instead. */
+static bool hold_request(struct grpc_call *call, size_t size)
+{
+    if (session_hold_request(call->session, size)) {
+        call->held_request_bytes += size;
+        return true;
+    }
+    reach("server_session: too many request bytes");
+    call_refuse(call, GRPC_RESOURCE_EXHAUSTED, "too many bytes of requests are held already");
+    return false;
+}
+
 static void headers_complete(struct grpc_call *call)
 {
     if (call->header_size > call->session->core->options.header_size_max) {
@@ -272,6 +311,8 @@ static void headers_complete(struct grpc_call *call)
         call_refuse(call, GRPC_INTERNAL, "the grpc-timeout header is not a number with a unit");
     } else if (call->is_encoding_unknown) {
         call_refuse(call, GRPC_UNIMPLEMENTED, "requests may be compressed with gzip only");
+    } else {
+        (void)hold_request(call, call->header_size);
     }
 }
 
@@ -299,17 +340,10 @@ static bool prefix_complete(struct grpc_call *call)
 /* A liar about its size gets memory only as fast as it sends bytes. */
 static bool body_append(struct grpc_call *call, const uint8_t *data, size_t size)
 {
-    struct server_session *session = call->session;
     if (size == 0) return true;
     if (call->body.capacity == 0) buf_reserve(&call->body, size_max(size, size_min(call->body_size, BODY_FIRST_BLOCK)));
-    if (session->request_bytes + size > session->core->options.request_bytes_max) {
-        reach("server_session: too many request bytes");
-        call_refuse(call, GRPC_RESOURCE_EXHAUSTED, "this connection's requests need more than the %zu bytes allowed",
-                    session->core->options.request_bytes_max);
-        return false;
-    }
+    if (!hold_request(call, size)) return false;
     buf_append(&call->body, data, size);
-    session->request_bytes += size;
     return true;
 }
 
@@ -359,10 +393,9 @@ static bool body_decompress(struct grpc_call *call)
             call_refuse(call, GRPC_INTERNAL, "the request message is not valid gzip");
         return false;
     }
-    session->request_bytes += plain.size - call->body.size;
     buf_fini(&call->body);
     call->body = plain;
-    return true;
+    return plain.size <= call->body_size || hold_request(call, plain.size - call->body_size);
 }
 
 static void on_deadline(struct timer *timer, instant now)
@@ -498,9 +531,10 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
     buf_append(session->out, call->prefix + call->prefix_count, from_prefix);
     call->prefix_count = (uint8_t)(call->prefix_count + from_prefix);
     left -= from_prefix;
+    session->is_ping_free = true;
     if (left > 0) buf_append(session->out, call->reply.data + call->reply_at, left);
     call->reply_at += left;
-    session->reply_bytes -= left;
+    session_release(session, &session->reply_bytes, left);
     for (size_t i = 1; i < padding; i++) buf_append_byte(session->out, 0);
     call->since = steady(session->core);
     if (call->state == CALL_ANSWERED) call_move(call, CALL_ANSWERED); /* the one that waits longest stays first */
@@ -545,9 +579,10 @@ void server_core_init(struct server_core *core, const struct grpc_server_options
     *core = (struct server_core){.options = *options, .handler = handler, .handler_arg = handler_arg};
     struct grpc_server_options *o = &core->options;
     default_size(&o->message_size_max, 4 << 20);
-    default_size(&o->header_size_max, 16 << 10);
+    default_size(&o->header_size_max, 64 << 10);
     default_size(&o->request_bytes_max, 64 << 20);
     default_size(&o->reply_bytes_max, 256 << 20);
+    default_size(&o->held_bytes_max, (size_t)2 << 30);
     if (o->stream_count_max == 0) o->stream_count_max = 100000;
     default_duration(&o->handshake_timeout, duration_s(10));
     default_duration(&o->request_timeout, duration_s(60));

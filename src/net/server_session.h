@@ -37,6 +37,7 @@ struct server_core {
     struct grpc_server_stats stats; /* connection counts are the owner's */
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
+    size_t held_bytes; /* sum of request_bytes and reply_bytes over all sessions */
     struct grpc_call *free_calls; /* for reuse, linked through `user` */
     size_t free_call_count;
     struct call_arena *free_arenas;
@@ -79,7 +80,8 @@ struct grpc_call {
     struct call_extra *extra;
     char *message;    /* of a failure, percent-encoded; NULL: none */
     char *details;    /* base64, terminated; NULL: none */
-    uint32_t header_size, body_size; /* as announced by the prefix */
+    uint32_t header_size, body_size; /* body_size: as announced by the prefix */
+    size_t held_request_bytes;       /* its part of session->request_bytes */
     int32_t stream_id;
     uint16_t header_count, more_header_count;
     uint8_t prefix[GRPC_PREFIX_SIZE]; /* of the request, then of the answer */
@@ -87,7 +89,7 @@ struct grpc_call {
     uint8_t state, code;              /* enum call_state, enum grpc_code */
     bool is_post, has_content_type, has_timeout, is_body_complete, is_request_compressed;
     bool is_encoding_unknown, is_timeout_bad, accepts_gzip;
-    bool is_streaming, is_end_queued, is_data_deferred, is_remote_closed, is_reply_compressed;
+    bool is_streaming, is_end_queued, is_data_deferred, is_remote_closed, is_reply_compressed, is_reply_held;
 };
 
 struct server_session {
@@ -129,6 +131,10 @@ void server_session_cut(struct server_session *session, const char *why);
 
 /* ---- between server_session.c and server_call.c */
 void session_pending(struct server_session *session);
+/* Counts bytes held for the peer, in session->request_bytes or reply_bytes. False: that would pass a limit. */
+MUST_USE bool session_hold_request(struct server_session *session, size_t size);
+MUST_USE bool session_hold_reply(struct server_session *session, size_t size);
+void session_release(struct server_session *session, size_t *counter, size_t size);
 /* Moves the call to the end of the list of `state`. */
 void call_move(struct grpc_call *call, enum call_state state);
 void call_drop_request(struct grpc_call *call);

@@ -239,7 +239,7 @@ TEST(requests_that_are_not_grpc_get_an_answer_too)
         {"a longer content type", "content-type=application/grpcish", "headers 1 :status=415 end"},
         {"a subtype", "content-type=application/grpc+proto", "grpc-status=0 end"},
         {"a bad timeout", "grpc-timeout=soon", "grpc-status=13"},
-        {"an unknown encoding", "grpc-encoding=br", "grpc-status=12"},
+        {"an unknown encoding", "grpc-encoding=br", "grpc-accept-encoding=gzip grpc-status=12"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         test_row = rows[i].name;
@@ -534,8 +534,82 @@ TEST(request_bytes_of_a_connection_are_bounded)
         send_headers(p, 2 * i + 1, 0, ":path=/held");
         send_message(p, 2 * i + 1, END_STREAM, str_make(filler, sizeof filler));
     }
+    check_int(p->call_count, 2); /* headers count, too */
+    check(has_said(p, "headers 5 :status=200 content-type=application/grpc grpc-status=8"));
+    grpc_call_forget_request(p->held);
+    send_headers(p, 9, 0, ":path=/held");
+    send_message(p, 9, END_STREAM, str_make(filler, sizeof filler));
     check_int(p->call_count, 3);
-    check(has_said(p, "headers 7 :status=200 content-type=application/grpc grpc-status=8"));
+    peer_destroy(p);
+}
+
+TEST(bytes_of_all_connections_together_are_bounded)
+{
+    struct peer *p = peer_connect((struct grpc_server_options){.seed = 1, .held_bytes_max = 12000});
+    struct server_session *other = server_session_create(&p->core, 2, "other", NULL), *first = p->session;
+    static char filler[10000];
+    send_headers(p, 1, 0, ":path=/held");
+    send_message(p, 1, END_STREAM, str_make(filler, sizeof filler));
+    check_int(p->call_count, 1);
+    p->session = other; /* header compression has a state a connection: this one begins anew */
+    nghttp2_hd_deflate_del(p->deflater);
+    ensure(nghttp2_hd_deflate_new(&p->deflater, 4096) == 0);
+    server_session_receive(other, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    send_frame(p, SETTINGS, 0, 0, STR_EMPTY);
+    send_headers(p, 1, 0, ":path=/held");
+    send_message(p, 1, END_STREAM, str_make(filler, sizeof filler));
+    check_int(p->call_count, 1);
+    server_session_destroy(first);
+    p->held = NULL;
+    send_headers(p, 3, 0, ":path=/held");
+    send_message(p, 3, END_STREAM, str_make(filler, sizeof filler));
+    check_int(p->call_count, 2);
+    p->closed_count = p->cancel_count = 0;
+    peer_destroy(p);
+}
+
+TEST(failure_messages_stay_whole_characters)
+{
+    static const struct { const char *name; struct str message; const char *sent; } rows[] = {
+        {"plain", {"no", 2}, "grpc-message=no"},
+        {"not UTF-8", {"a\xff\xc3z", 4}, "grpc-message=a%EF%BF%BD%EF%BF%BDz"},
+        {"cut short", {"\xe2\x82", 2}, "grpc-message=%EF%BF%BD%EF%BF%BD"},
+        {"fine", {"\xe2\x82\xac", 3}, "grpc-message=%E2%82%AC end"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        test_row = rows[i].name;
+        struct peer *p = peer_connect(defaults);
+        send_request(p, 1, ":path=/held");
+        grpc_call_fail(p->held, GRPC_INTERNAL, rows[i].message, STR_EMPTY);
+        check(has_said(p, rows[i].sent));
+        peer_destroy(p);
+    }
+    test_row = "a long one";
+    struct peer *p = peer_connect(defaults);
+    send_request(p, 1, ":path=/held");
+    struct buf euros = {0};
+    for (int i = 0; i < 5000; i++) buf_append_str(&euros, STR("\xe2\x82\xac"));
+    grpc_call_fail(p->held, GRPC_INTERNAL, buf_view(&euros), STR_EMPTY);
+    struct str all = said(p);
+    check(all.size > 8000 && all.size < 9000);
+    check(str_equal(str_make(all.data + all.size - 13, 13), STR("%E2%82%AC end")));
+    buf_fini(&euros);
+    peer_destroy(p);
+}
+
+TEST(pings_while_an_answer_flows_are_free)
+{
+    struct peer *p = peer_connect(defaults);
+    static char filler[400000];
+    send_frame(p, SETTINGS, 0, 0, STR("\0\4\0\0\4\0")); /* 1 KiB a stream at first */
+    send_request(p, 1, ":path=/held");
+    grpc_call_reply(p->held, filler, sizeof filler);
+    for (int i = 0; i < 20; i++) {
+        check(has_said(p, "data 1"));
+        send_frame(p, PING, 0, 0, STR("12345678"));
+        send_frame(p, WINDOW, 0, 1, STR("\0\0\4\0"));
+    }
+    check(!p->session->is_closing);
     peer_destroy(p);
 }
 

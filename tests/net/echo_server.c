@@ -1,6 +1,6 @@
 /* tests/net/echo_server.c: a small gRPC server for hostile clients, foreign gRPC clients and h2load.
  *
- *   echo_server [--port N] [--tls CERTIFICATE KEY] [--client-ca CA] [--gzip N] [--stall MS] [--handshake MS] [--request MS]
+ *   echo_server [--port N] [--tls CERTIFICATE KEY] [--client-ca CA] [--gzip N] [--stall MS] [--handshake MS] [--request MS] [--headers BYTES]
  *
  * Prints "port N" once it listens. SIGTERM drains. Methods:
  *   /test.Echo/Echo    answers the request message
@@ -82,6 +82,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--gzip") == 0 && i + 1 < argc) options.gzip_reply_size_min = (size_t)atoi(argv[++i]);
         else if (strcmp(argv[i], "--stall") == 0 && i + 1 < argc) options.stall_timeout = duration_ms(atoi(argv[++i]));
         else if (strcmp(argv[i], "--handshake") == 0 && i + 1 < argc) options.handshake_timeout = duration_ms(atoi(argv[++i]));
+        else if (strcmp(argv[i], "--headers") == 0 && i + 1 < argc) options.header_size_max = (size_t)atoi(argv[++i]);
         else if (strcmp(argv[i], "--request") == 0 && i + 1 < argc) options.request_timeout = duration_ms(atoi(argv[++i]));
         else if (strcmp(argv[i], "--tls") == 0 && i + 2 < argc) {
             tls.certificate = read_file(argv[++i], &certificate);

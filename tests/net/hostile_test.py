@@ -16,7 +16,7 @@ from collections.abc import Callable
 from peer import (ACK, CONTINUATION, DATA, END_HEADERS, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW, Peer, frame,
                   headers, message, request_headers)
 
-SHORT = ["--handshake", "400", "--stall", "400", "--request", "600"]
+SHORT = ["--handshake", "400", "--stall", "400", "--request", "600", "--headers", "16000"]
 
 
 class Server:
