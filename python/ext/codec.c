@@ -359,17 +359,46 @@ static bool put_scalar(struct encoder *w, const struct pb_message *type, const s
     return true;
 }
 
-static bool put_time(struct encoder *w, const struct pb_message *type, const struct pb_field *f, PyObject *value)
+/* Nanoseconds into the two fields. A number too large for 64 bits is a time before 1678 or after 2262, such as the year 1
+ * that stands for "never" in replies of some servers. */
+static bool split_time(const struct pb_message *type, const struct pb_field *f, PyObject *value, int64_t *seconds, int64_t *nanos)
 {
     int overflow = 0;
     long long ns = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow != 0) PyErr_Format(PyExc_ValueError, "%s of %s is out of range: %R", pb_name(f->name).data, pb_name(type->name).data, value);
-    if (overflow != 0 || (ns == -1 && PyErr_Occurred())) return false;
-    int64_t seconds = ns / NS_PER_S, nanos = ns % NS_PER_S;
-    if (nanos < 0 && pb_field_message(f)->special == PB_TIMESTAMP) {
-        seconds -= 1;
-        nanos += NS_PER_S;
+    if (overflow == 0) {
+        if (ns == -1 && PyErr_Occurred()) return false;
+        *seconds = ns / NS_PER_S;
+        *nanos = ns % NS_PER_S;
+        if (*nanos < 0 && pb_field_message(f)->special == PB_TIMESTAMP) {
+            *seconds -= 1;
+            *nanos += NS_PER_S;
+        }
+        return true;
     }
+    PyObject *unit = PyLong_FromLongLong(NS_PER_S);                                  /* new */
+    PyObject *whole = unit != NULL ? PyNumber_FloorDivide(value, unit) : NULL;       /* new */
+    PyObject *rest = whole != NULL ? PyNumber_Remainder(value, unit) : NULL;         /* new */
+    *seconds = rest != NULL ? PyLong_AsLongLongAndOverflow(whole, &overflow) : 0;
+    *nanos = rest != NULL ? PyLong_AsLongLong(rest) : 0;
+    Py_XDECREF(unit);
+    Py_XDECREF(whole);
+    Py_XDECREF(rest);
+    if (rest == NULL || PyErr_Occurred()) return false;
+    if (overflow != 0) {
+        PyErr_Format(PyExc_ValueError, "%s of %s is out of range: %R", pb_name(f->name).data, pb_name(type->name).data, value);
+        return false;
+    }
+    if (*seconds < 0 && *nanos > 0 && pb_field_message(f)->special == PB_DURATION) {
+        *seconds += 1;
+        *nanos -= NS_PER_S;
+    }
+    return true;
+}
+
+static bool put_time(struct encoder *w, const struct pb_message *type, const struct pb_field *f, PyObject *value)
+{
+    int64_t seconds, nanos;
+    if (!split_time(type, f, value, &seconds, &nanos)) return false;
     size_t before = (size_t)(w->end - w->next);
     if (nanos != 0) {
         put_varint(w, (uint64_t)nanos);
