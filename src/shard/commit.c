@@ -381,6 +381,7 @@ static void commit_durable(struct shard *s, struct shard_commit *c)
 {
     s->durable_sequence = c->sequence;
     s->failure_pause = (duration){0};
+    s->failure_until = (instant){0};
     s->stats.committed++;
     struct list *link;
     while ((link = list_pop(&c->releases)) != NULL) carry_out(s, container_of(link, struct release, link));
@@ -437,7 +438,8 @@ static void commit_failed(struct shard *s, struct shard_commit *c)
         reach("shard: a commit fails");
         log_warn("shard", "a commit failed; what it held is read again", "reason", err_text(result));
         s->failure_pause = duration_min(duration_max(duration_ms(100), (duration){2 * s->failure_pause.ns}), duration_s(10));
-        begin_failure(s, instant_add(now, s->failure_pause));
+        s->failure_until = instant_add(now, s->failure_pause);
+        begin_failure(s, s->failure_until);
     }
     if (c->deleted != 0) sleeper_put(s, c->deleted, instant_add(now, s->failure_pause), true, 0);
     if (result == ERR_STALE_LEASE) s->is_lost = true;

@@ -180,6 +180,7 @@ struct shard {
     bool is_failing;                  /* a commit failed; waits for the others to come back */
     bool is_lost, is_closing;
     duration failure_pause;           /* doubles with each failure in a row */
+    instant failure_until;            /* the shard does nothing of its own accord before */
     struct list writes_waiting;       /* while failing */
     struct store_op *relaxed;
     size_t relaxed_count, relaxed_capacity;

@@ -214,7 +214,7 @@ void wake_fini(struct shard *s)
 void wake_tick(struct shard *s, instant now)
 {
     window_advance(s, now);
-    if (s->is_failing) return;
+    if (s->is_failing || instant_before(now, s->failure_until)) return;
     struct heap_node *node;
     while (s->wake_call_count < WAKE_CALLS_MAX && (node = heap_first(&s->sleepers)) != NULL && !instant_before(now, node->due)) {
         struct sleeper *sleeper = container_of(node, struct sleeper, node);
@@ -240,6 +240,7 @@ instant wake_next_due(const struct shard *s)
         struct heap_node *node = heap_first(&s->sleepers);
         if (node != NULL) due = node->due;
         if ((node = heap_first(&s->wakes)) != NULL) due = instant_min(due, node->due);
+        due = instant_max(due, s->failure_until);
     }
     if (s->window_read != NULL || s->is_closing || s->is_lost || s->is_failing) return due;
     instant window = s->window_retry;

@@ -370,4 +370,5 @@ static void read_now(struct faulty_store *f, struct store *inner, struct store_r
 void faulty_read_durable(struct faulty_store *f, struct store_read *read) { read_now(f, f->durable, read); }
 void faulty_read_seen(struct faulty_store *f, struct store_read *read) { read_now(f, f->seen, read); }
 
+bool faulty_is_failing(const struct faulty_store *f) { return f->failed != ERR_NONE; }
 struct faulty_stats faulty_get_stats(const struct faulty_store *f) { return f->stats; }

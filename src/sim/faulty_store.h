@@ -41,6 +41,7 @@ void faulty_crash(struct faulty_store *f);
 /* What is durable, for checkers; answers at once, into the read's arena. */
 void faulty_read_durable(struct faulty_store *f, struct store_read *read);
 void faulty_read_seen(struct faulty_store *f, struct store_read *read); /* with what is submitted and not durable yet */
+bool faulty_is_failing(const struct faulty_store *f); /* a commit has failed, and its shard has not recovered yet */
 struct faulty_stats { uint64_t commits, durable, failed, reads, crashes, lost; };
 struct faulty_stats faulty_get_stats(const struct faulty_store *f);
 
