@@ -179,7 +179,7 @@ TEST(a_file_that_is_in_use_is_refused_until_its_owner_ends)
 TEST(an_older_file_is_migrated_step_by_step_and_a_failed_step_changes_nothing)
 {
     static const struct migration steps[] = {{"create table a(x); insert into a values(1);"}, {"alter table a add column y; update a set y = 2;"}, {"create table b(z);"}};
-    static const struct migration broken[] = {steps[0], steps[1], {"create table b(z); create table a(x);"}};
+    const struct migration broken[] = {steps[0], steps[1], {"create table b(z); create table a(x);"}};
     struct place p;
     place_init(&p);
     struct database db;
