@@ -15,6 +15,7 @@ import temporalio.common
 import temporalio.workflow
 
 if TYPE_CHECKING:
+    import dataclasses
     from dataclasses import dataclass
 
     import nexusrpc
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
     from temporalio.nexus.system.workflow_service import models
 else:
+    import dataclasses
+
     from temporalio._lazy import dataclass
 
 
@@ -117,8 +120,8 @@ class ContinueAsNewInput:
     headers: Mapping[str, Payload]
     versioning_intent: temporalio.workflow.VersioningIntent | None
     initial_versioning_behavior: temporalio.workflow.ContinueAsNewVersioningBehavior | None
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
-    arg_types: list[type] | None
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = None
+    arg_types: list[type] | None = None
 
 
 @dataclass
@@ -168,7 +171,7 @@ class SignalChildWorkflowInput:
     args: Sequence[Any]
     child_workflow_id: str
     headers: Mapping[str, Payload]
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = None
 
 
 @dataclass
@@ -181,7 +184,7 @@ class SignalExternalWorkflowInput:
     workflow_id: str
     workflow_run_id: str | None
     headers: Mapping[str, Payload]
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = None
 
 
 @dataclass
@@ -202,10 +205,10 @@ class StartActivityInput:
     disable_eager_execution: bool
     versioning_intent: temporalio.workflow.VersioningIntent | None
     summary: str | None
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = dataclasses.field(kw_only=True, default=None)
     priority: temporalio.common.Priority
     arg_types: list[type] | None
     ret_type: type | None
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
 
 
 @dataclass
@@ -223,9 +226,9 @@ class StartLocalActivityInput:
     cancellation_type: temporalio.workflow.ActivityCancellationType
     headers: Mapping[str, Payload]
     summary: str | None
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
-    arg_types: list[type] | None
-    ret_type: type | None
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = None
+    arg_types: list[type] | None = None
+    ret_type: type | None = None
 
 
 @dataclass
@@ -250,11 +253,11 @@ class StartChildWorkflowInput:
     versioning_intent: temporalio.workflow.VersioningIntent | None
     static_summary: str | None
     static_details: str | None
+    versioning_override: temporalio.common.VersioningOverride | None = dataclasses.field(kw_only=True, default=None)
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = dataclasses.field(kw_only=True, default=None)
     priority: temporalio.common.Priority
     arg_types: list[type] | None
     ret_type: type | None
-    versioning_override: temporalio.common.VersioningOverride | None
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
 
 
 @dataclass
@@ -271,7 +274,7 @@ class StartNexusOperationInput(Generic[_InputT, _OutputT]):
     cancellation_type: temporalio.workflow.NexusOperationCancellationType
     headers: Mapping[str, str] | None
     summary: str | None
-    event_groups: Sequence[temporalio.workflow.EventGroup] | None
+    event_groups: Sequence[temporalio.workflow.EventGroup] | None = None
     output_type: type[_OutputT] | None = None
 
     def __post_init__(self) -> None:

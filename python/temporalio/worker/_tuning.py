@@ -149,8 +149,9 @@ SlotSupplier: TypeAlias = Union[FixedSizeSlotSupplier, ResourceBasedSlotSupplier
 class WorkerTuner(ABC):
     """The slot suppliers of a worker."""
 
-    @staticmethod
+    @classmethod
     def create_resource_based(
+        cls,
         *,
         target_memory_usage: float,
         target_cpu_usage: float,
@@ -164,8 +165,9 @@ class WorkerTuner(ABC):
         configs = (workflow_config, activity_config, local_activity_config, nexus_config)
         return _CompositeTuner(*(ResourceBasedSlotSupplier(c or ResourceBasedSlotConfig(), target) for c in configs))
 
-    @staticmethod
+    @classmethod
     def create_fixed(
+        cls,
         *,
         workflow_slots: Optional[int] = None,
         activity_slots: Optional[int] = None,
@@ -176,8 +178,9 @@ class WorkerTuner(ABC):
         slots = (workflow_slots, activity_slots, local_activity_slots, nexus_slots)
         return _CompositeTuner(*(FixedSizeSlotSupplier(_DEFAULT_SLOTS if n is None else n) for n in slots))
 
-    @staticmethod
+    @classmethod
     def create_composite(
+        cls,
         *,
         workflow_supplier: SlotSupplier,
         activity_supplier: SlotSupplier,

@@ -100,14 +100,14 @@ def guard_member(holder: Any, member: str, name: str, matcher: SandboxMatcher, o
     """A member as a guard hands it out, and whether it may be kept. Raises where it must not be accessed."""
     full_name = f"{name}.{member}"
     child = matcher.children.get(member)
-    if matcher.refuses_access(member):
+    if matcher._refuses_access(member):
         refuse(full_name, matcher, only_runtime=only_runtime)
         return getattr(holder, member), False
     if child is not None and child.match_self:
         refuse(full_name, child, only_runtime=only_runtime or child.only_runtime)
         return getattr(holder, member), False
     value = getattr(holder, member)
-    if matcher.refuses_use(member):
+    if matcher._refuses_use(member):
         return guard_used(value, full_name, matcher, only_runtime), True
     if child is not None:
         return guard(value, full_name, child, only_runtime), True
@@ -150,7 +150,7 @@ def _guard_callable(
 ) -> Callable[..., Any]:
     call = matcher.children.get("__call__")
     full_name = f"{name}.__call__"
-    is_refused = matcher.refuses_use("__call__") or (call is not None and call.match_self)
+    is_refused = matcher._refuses_use("__call__") or (call is not None and call.match_self)
     only_runtime = only_runtime or (call is not None and call.only_runtime)
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -172,7 +172,7 @@ class _GuardedClassMeta(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         real, name, matcher, only_runtime = cls.__temporal_rule__  # type: ignore[attr-defined]
         call = matcher.children.get("__call__")
-        if matcher.refuses_use("__call__") or (call is not None and call.match_self):
+        if matcher._refuses_use("__call__") or (call is not None and call.match_self):
             refuse(f"{name}.__call__", matcher, only_runtime=only_runtime, leaf=call)
         return _instance_class(cls, real, name, matcher, only_runtime)(*args, **kwargs)
 
@@ -282,7 +282,7 @@ def _object_method(method: str) -> Callable[..., Any]:
         # Indexing has a key that names the member in question
         member = str(args[0]) if method in ("__getitem__", "__setitem__", "__delitem__") else method
         child = matcher.children.get(member)
-        if matcher.refuses_access(member) or matcher.refuses_use(member) or (child is not None and child.match_self):
+        if matcher._refuses_access(member) or matcher._refuses_use(member) or (child is not None and child.match_self):
             refuse(f"{name}.{member}", matcher, only_runtime=only_runtime, leaf=child)
         if method == "__bool__":
             return bool(value)

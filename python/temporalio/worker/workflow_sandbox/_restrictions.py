@@ -131,7 +131,7 @@ class SandboxMatcher:
         if not context.is_runtime and matcher.only_runtime:
             return None
         for name in child_path:
-            if matcher.refuses_access(name) or (include_use and matcher.refuses_use(name)):
+            if matcher._refuses_access(name) or (include_use and matcher._refuses_use(name)):
                 return matcher
             child = matcher.children.get(name)
             if child is None:
@@ -145,11 +145,11 @@ class SandboxMatcher:
         """Whether the access to a path is refused."""
         return self.access_matcher(context, *child_path, include_use=include_use) is not None
 
-    def refuses_access(self, name: str) -> bool:
+    def _refuses_access(self, name: str) -> bool:
         """Whether the member must not be accessed."""
         return name in self.access or ("*" in self.access and name not in self.exclude)
 
-    def refuses_use(self, name: str) -> bool:
+    def _refuses_use(self, name: str) -> bool:
         """Whether the member must not be used."""
         return name in self.use or ("*" in self.use and name not in self.exclude)
 
@@ -244,7 +244,7 @@ class SandboxRestrictions:
         """These restrictions with another policy for what is said about imports."""
         return dataclasses.replace(self, import_notification_policy=policy)
 
-    def passes_through(self, name: str) -> bool:
+    def _passes_through(self, name: str) -> bool:
         """Whether a module is taken from outside."""
         if self.passthrough_all_modules:
             return True

@@ -83,7 +83,7 @@ class SandboxedWorkflowRunner(WorkflowRunner):
     @staticmethod
     def _load_class(sandbox: Sandbox, cls: type) -> type:
         name = cls.__module__
-        if name != "__main__" and sandbox.shared.passes_through(name):
+        if name != "__main__" and sandbox.shared._passes_through(name):
             return cls
         module: Any = sandbox.load(name)
         if module.__name__ != (MAIN if name == "__main__" else name):

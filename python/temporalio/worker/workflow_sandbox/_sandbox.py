@@ -146,10 +146,10 @@ class _Shared:
         guarded.__doc__ = real.__doc__
         return guarded
 
-    def passes_through(self, name: str) -> bool:
+    def _passes_through(self, name: str) -> bool:
         known = self.passed_through.get(name)
         if known is None:
-            known = self.passed_through[name] = self.restrictions.passes_through(name)
+            known = self.passed_through[name] = self.restrictions._passes_through(name)
         return known
 
     def real_module(self, name: str) -> types.ModuleType:
@@ -194,7 +194,7 @@ class _Modules(MutableMapping[str, Any]):
         if (
             name in sys.modules
             and not shared.restrictions.disable_lazy_sys_module_passthrough
-            and shared.passes_through(name)
+            and shared._passes_through(name)
         ):
             return shared.real_module(name)
         raise KeyError(name)
@@ -299,7 +299,7 @@ class Sandbox:
             module = self.modules["dataclasses"] = _lazy_dataclasses()
             return module
         shared = self.shared
-        if not is_wanted and (shared.passes_through(name) or unsafe.is_imports_passed_through()):
+        if not is_wanted and (shared._passes_through(name) or unsafe.is_imports_passed_through()):
             return self._take_from_outside(name)
         self._check(name, is_wanted)
         return self._copy(name)
