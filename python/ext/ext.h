@@ -69,6 +69,12 @@ struct connection;
 struct runtime *ext_runtime_of(PyObject *object);
 struct connection *ext_connection_of(PyObject *object);
 
+/* ---- ext_log.c ------------------------------------------------------------------------------------------------ */
+
+/* Sets where log lines go, from the options of a Runtime. */
+bool ext_log_configure(PyObject *options);
+void ext_log_flush(void); /* hands over what waits; before the interpreter ends */
+
 /* ---- module.c ------------------------------------------------------------------------------------------------- */
 
 /* For C threads that call Python: false once the interpreter is ending; then the GIL must not be asked for. Between a

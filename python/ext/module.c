@@ -48,6 +48,7 @@ static PyObject *at_exit(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
+    ext_log_flush();
     PyThreadState *saved = PyEval_SaveThread();
     pthread_mutex_lock(&gate_mutex);
     gate_closed = true;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -27,6 +28,7 @@ struct connection {
     struct grpc_client *client; /* NULL: closed */
     struct list calls;
     struct prng prng;
+    struct instruments { int count, failures, latency; } requests, polls;
 };
 
 struct connection_call {
@@ -42,7 +44,7 @@ struct connection_call {
     /* The rest belongs to the runtime's thread. */
     struct grpc_client_call *running; /* NULL: between attempts */
     struct timer timer;
-    instant started_at; /* steady */
+    instant started_at, attempted_at; /* steady */
     duration backoff;
     int retry_count;
     bool is_done;
@@ -142,12 +144,17 @@ static void finish_cancelled(struct connection_call *call, const char *why)
     finish(call, &(struct grpc_response){.code = GRPC_CANCELLED, .message = str_of(why)});
 }
 
+static struct str method_of(struct str path)
+{
+    size_t slash = path.size;
+    while (slash > 0 && path.data[slash - 1] != '/') slash--;
+    return str_skip(path, slash);
+}
+
 static bool is_long_poll(struct str path)
 {
     static const char *const names[] = {"GetWorkflowExecutionHistory", "UpdateWorkflowExecution", "ExecuteMultiOperation"};
-    size_t slash = path.size;
-    while (slash > 0 && path.data[slash - 1] != '/') slash--;
-    struct str name = str_skip(path, slash);
+    struct str name = method_of(path);
     for (size_t i = 0; i < countof(names); i++)
         if (str_equal_c(name, names[i])) return true;
     return str_starts_with(name, STR("Poll"));
@@ -193,6 +200,35 @@ static bool next_attempt(struct connection_call *call, const struct grpc_respons
     return policy.max_elapsed.ns == 0 || spent.ns + wait->ns < policy.max_elapsed.ns;
 }
 
+/* ---- what is counted ------------------------------------------------------------------------------------------ */
+
+static void register_instruments(struct metrics *m, const char *kind, struct instruments *out)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s", kind);
+    out->count = metrics_register(m, METRICS_COUNTER, str_of(name), STR("Calls to the server"), STR_EMPTY, false);
+    snprintf(name, sizeof name, "%s_failure", kind);
+    out->failures = metrics_register(m, METRICS_COUNTER, str_of(name), STR("Calls that failed"), STR_EMPTY, false);
+    snprintf(name, sizeof name, "%s_latency", kind);
+    out->latency = metrics_register(m, METRICS_DURATION, str_of(name), STR("How long calls took"), STR("ms"), false);
+}
+
+static void count_attempt(const struct connection_call *call, const struct grpc_response *response)
+{
+    struct connection *c = call->connection;
+    struct metrics *m = runtime_metrics(c->runtime);
+    if (m == NULL) return;
+    const struct instruments *i = is_long_poll(call->request.path) ? &c->polls : &c->requests;
+    struct metrics_label labels[] = {
+        {STR("operation"), method_of(call->request.path), METRICS_TEXT},
+        {STR("status_code"), str_of(grpc_code_name(response->code)), METRICS_TEXT},
+    };
+    metrics_record(m, i->count, 1, labels, 1);
+    if (response->code != GRPC_OK) metrics_record(m, i->failures, 1, labels, 2);
+    duration spent = instant_since(loop_steady(runtime_loop(c->runtime)), call->attempted_at);
+    metrics_record(m, i->latency, (double)spent.ns / 1e6, labels, 1);
+}
+
 static void attempt(struct connection_call *call);
 
 static void retry_now(struct timer *timer, instant now)
@@ -206,6 +242,7 @@ static void on_response(void *arg, const struct grpc_response *response)
     struct connection_call *call = arg;
     duration wait;
     call->running = NULL;
+    count_attempt(call, response);
     if (next_attempt(call, response, &wait)) loop_timer_in(runtime_loop(call->connection->runtime), &call->timer, wait);
     else finish(call, response);
 }
@@ -225,6 +262,7 @@ static void attempt(struct connection_call *call)
         .path = call->request.path, .body = call->request.body, .timeout = timeout, .gzip = c->gzip,
         .metadata = assemble(c, call->request.metadata, &scratch),
     };
+    call->attempted_at = loop_steady(runtime_loop(c->runtime));
     call->running = grpc_client_call(c->client, &request, on_response, call);
     arena_fini(&scratch);
 }
@@ -422,6 +460,10 @@ err connection_create(struct connection **out, struct runtime *runtime, const st
     c->client_name = arena_str(&c->arena, o->client_name);
     c->client_version = arena_str(&c->arena, o->client_version);
     arena_init(&c->metadata.arena, 0, 0);
+    if (runtime_metrics(runtime) != NULL) {
+        register_instruments(runtime_metrics(runtime), "request", &c->requests);
+        register_instruments(runtime_metrics(runtime), "long_request", &c->polls);
+    }
     connection_set_metadata(c, o->metadata);
     connection_set_api_key(c, o->api_key);
     struct grpc_client_options options = {

@@ -1,5 +1,8 @@
 #include "capi/runtime.h"
 
+#include "net/grpc_server.h"
+#include "net/http1.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +13,8 @@ struct runtime {
     pid_t pid;
     pthread_t thread;
     struct loop *loop;
+    struct metrics *metrics;
+    struct grpc_server *page; /* NULL: none */
     pthread_mutex_t mutex; /* guards what follows, and sending */
     int references;
     bool is_stopped;
@@ -29,8 +34,61 @@ static void after_fork_child(void)
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork_parent, after_fork_child); }
 
+/* ---- the metrics page: one GET, one answer, closed ---------------------------------------------------------------- */
+
+enum { REQUEST_SIZE_MAX = 8192 };
+
+static void on_page_bytes(void *arg, struct http1 *connection, struct str bytes)
+{
+    struct runtime *runtime = arg;
+    struct buf *request = http1_user(connection);
+    if (request == NULL) http1_set_user(connection, request = xcalloc(1, sizeof *request));
+    buf_append_str(request, bytes);
+    bool is_whole = request->size >= 4 && memmem(request->data, request->size, "\r\n\r\n", 4) != NULL;
+    if (!is_whole && request->size < REQUEST_SIZE_MAX) return;
+    struct buf page = {0}, answer = {0};
+    bool is_get = is_whole && str_starts_with(buf_view(request), STR("GET /"));
+    if (is_get) metrics_text(runtime->metrics, &page);
+    buf_printf(&answer, "HTTP/1.1 %s\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+               is_get ? "200 OK" : "400 Bad Request", page.size);
+    buf_append_str(&answer, buf_view(&page));
+    http1_keep(connection);
+    http1_send(connection, buf_view(&answer));
+    buf_fini(request);
+    free(request);
+    http1_set_user(connection, NULL);
+    buf_fini(&page);
+    buf_fini(&answer);
+    http1_close(connection);
+}
+
+static void on_page_close(void *arg, struct http1 *connection)
+{
+    (void)arg;
+    struct buf *request = http1_user(connection);
+    if (request != NULL) buf_fini(request);
+    free(request);
+}
+
+static void on_page_call(void *arg, struct grpc_call *call)
+{
+    (void)arg;
+    grpc_call_fail(call, GRPC_UNIMPLEMENTED, STR("this port serves metrics"), STR_EMPTY);
+}
+
+static err open_page(struct runtime *runtime, const struct runtime_options *options, struct arena *arena, struct error *error)
+{
+    static const struct http1_handler http = {on_page_bytes, on_page_close};
+    static const struct grpc_handler handler = {.on_call = on_page_call, .http1 = &http};
+    struct grpc_server_options server = {.ip = options->prometheus_ip, .port = options->prometheus_port, .connection_count_max = 100};
+    return grpc_server_listen(&runtime->page, runtime->loop, &server, &handler, runtime, arena, error);
+}
+
+/* ---- the thread --------------------------------------------------------------------------------------------------- */
+
 static void release(struct runtime *runtime)
 {
+    metrics_unref(runtime->metrics);
     pthread_mutex_destroy(&runtime->mutex);
     free(runtime);
 }
@@ -43,6 +101,7 @@ static void *run(void *arg)
     runtime->is_stopped = true;
     bool is_last = runtime->references == 0;
     pthread_mutex_unlock(&runtime->mutex);
+    if (is_last && runtime->page != NULL) grpc_server_destroy(runtime->page);
     if (is_last) loop_destroy(runtime->loop); /* nobody is left on it; else the process is ending */
     pthread_mutex_lock(&all_mutex);
     list_remove(&runtime->link);
@@ -52,32 +111,43 @@ static void *run(void *arg)
     return NULL;
 }
 
-err runtime_create(struct runtime **out)
+/* Detached: it frees itself. Signals are for the program's own threads. */
+static bool start_thread(struct runtime *runtime)
+{
+    sigset_t every, before;
+    pthread_attr_t detached;
+    sigfillset(&every);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_mutex_lock(&all_mutex);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    bool is_started = pthread_create(&runtime->thread, &detached, run, runtime) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (is_started) list_push(&all, &runtime->link);
+    pthread_mutex_unlock(&all_mutex);
+    pthread_attr_destroy(&detached);
+    return is_started;
+}
+
+err runtime_create(struct runtime **out, const struct runtime_options *options, struct arena *arena, struct error *error)
 {
     pthread_once(&fork_once, watch_forks);
     struct loop *loop = loop_create();
-    if (loop == NULL) return ERR_LIMIT;
+    if (loop == NULL) return error_set(error, arena, ERR_LIMIT, "the system gives no more descriptors");
     struct runtime *runtime = xcalloc(1, sizeof *runtime);
     runtime->references = 1;
     runtime->pid = getpid();
     runtime->loop = loop;
     pthread_mutex_init(&runtime->mutex, NULL);
-    sigset_t every, before; /* signals are for the program's own threads */
-    sigfillset(&every);
-    pthread_attr_t detached;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_mutex_lock(&all_mutex);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int failed = pthread_create(&runtime->thread, &detached, run, runtime);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed == 0) list_push(&all, &runtime->link);
-    pthread_mutex_unlock(&all_mutex);
-    pthread_attr_destroy(&detached);
-    if (failed != 0) {
+    if (options != NULL && options->metrics != NULL) runtime->metrics = metrics_ref(options->metrics);
+    err e = ERR_NONE;
+    if (runtime->metrics != NULL && options->prometheus_ip.size != 0) e = open_page(runtime, options, arena, error);
+    if (e == ERR_NONE && !start_thread(runtime)) e = error_set(error, arena, ERR_LIMIT, "the system gives no more threads");
+    if (e != ERR_NONE) {
+        if (runtime->page != NULL) grpc_server_destroy(runtime->page);
         loop_destroy(loop);
         release(runtime);
-        return ERR_LIMIT;
+        return e;
     }
     *out = runtime;
     return ERR_NONE;
@@ -123,6 +193,8 @@ bool runtime_send(struct runtime *runtime, struct mail *mail)
 
 bool runtime_is_own_thread(const struct runtime *runtime) { return pthread_equal(pthread_self(), runtime->thread) != 0; }
 struct loop *runtime_loop(struct runtime *runtime) { return runtime->loop; }
+struct metrics *runtime_metrics(struct runtime *runtime) { return runtime->metrics; }
+int runtime_prometheus_port(const struct runtime *runtime) { return runtime->page != NULL ? grpc_server_port(runtime->page) : 0; }
 
 void runtime_stop_all(void)
 {

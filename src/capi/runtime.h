@@ -8,12 +8,20 @@
 #define CAPI_RUNTIME_H
 
 #include "base/err.h"
+#include "capi/metrics.h"
 #include "net/loop.h"
 
 struct runtime;
 
-/* ERR_LIMIT: the system gives no thread or no descriptors. */
-MUST_USE err runtime_create(struct runtime **out);
+struct runtime_options {
+    struct metrics *metrics;     /* NULL: nothing is counted; else the runtime takes a reference */
+    struct str prometheus_ip;    /* empty: no page */
+    int prometheus_port;         /* 0 = a free one */
+};
+
+/* options: NULL = none. ERR_LIMIT: the system gives no thread or no descriptors. ERR_UNAVAILABLE, ERR_INVALID: the address
+ * of the page can not be bound. */
+MUST_USE err runtime_create(struct runtime **out, const struct runtime_options *options, struct arena *arena, struct error *error);
 struct runtime *runtime_ref(struct runtime *runtime);
 void runtime_unref(struct runtime *runtime); /* also on the runtime's own thread */
 /* Was it made by this process, and has it not been stopped? */
@@ -23,6 +31,8 @@ bool runtime_is_alive(const struct runtime *runtime);
 MUST_USE bool runtime_send(struct runtime *runtime, struct mail *mail);
 bool runtime_is_own_thread(const struct runtime *runtime);
 struct loop *runtime_loop(struct runtime *runtime);
+struct metrics *runtime_metrics(struct runtime *runtime); /* NULL: nothing is counted. Lives as long as the runtime */
+int runtime_prometheus_port(const struct runtime *runtime); /* 0: no page */
 
 /* Ends the threads of all runtimes of the process and waits for them; what they were doing is left undone. For the end
  * of the process, when nothing may run any more that could touch what is being torn down. */
