@@ -368,7 +368,7 @@ static void forget_ended(struct execution *e)
 void update_task_completed(struct execution *e, struct step *step)
 {
     struct item *item;
-    if (item_count(e, ITEM_UPDATE) == 0) return;
+    if (item_count(e, ITEM_UPDATE) == 0 || !execution_is_open(e)) return;
     forget_ended(e);
     for (size_t at = 0; (item = item_next(e, ITEM_UPDATE, &at)) != NULL;) {
         if (item->is_sent && is_waiting(item))

@@ -152,7 +152,6 @@ void workflow_task_make_normal(struct execution *e, struct step *step)
     t->schedule_to_start_ns = t->is_sticky ? e->s->sticky_timeout_ns : 0;
     t->timeout_ns = start_to_close(e);
     event_add(e, step, scheduled_event(e, step));
-    t->stamp = ++e->s->last_stamp;
     workflow_task_due(e);
     execution_changed(e, step);
 }
@@ -384,6 +383,7 @@ static void not_taken(struct execution *e, struct step *step)
     if (t->kind == WORKFLOW_TASK_KIND_SPECULATIVE) { /* it may stay: as a normal task it has no such limit */
         if (t->is_sticky) workflow_task_drop_sticky(e);
         t->is_sticky = false;
+        t->stamp = ++e->s->last_stamp;
         workflow_task_make_normal(e, step);
         workflow_task_offer(e, step);
         return;
