@@ -1,0 +1,533 @@
+/* One lock guards core, the queue of activations and the calls that are out. Whoever brings an input carries out its
+ * effects: calls go to the runtime by mail, activations to the queue; hooks run when the lock has been given back. */
+#include "capi/worker.h"
+
+#include "base/map.h"
+#include "capi/load.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WAITING_MS = 10, SAMPLE_MS = 100, POLL_TIMEOUT_S = 70 };
+
+/* A call that is out; holds a reference to the worker. */
+struct worker_call {
+    struct worker *worker;
+    uint64_t id;
+    struct connection_call *call;
+};
+struct activation {
+    struct list link;
+    struct buf bytes;
+};
+
+struct worker {
+    struct runtime *runtime;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct connection *connection; /* NULL: a replayer */
+    struct core_worker *core;
+    struct worker_hooks hooks;
+    void *hooks_arg;
+    void (*release)(void *arg);
+    int references;
+    struct map_u64 calls;          /* by core's id */
+    struct list activations;
+    size_t activation_count, out_count, taker_count; /* waiting; being worked on; threads that wait */
+    bool is_done, is_dropped, is_started;
+    instant programmed;            /* when the tick timer goes off; INSTANT_NEVER: it is off */
+    bool is_retiming, is_watched;  /* mail is on its way; the waiting timer runs */
+    struct mail retime_mail, end_mail;
+    struct timer tick_timer, waiting_timer, sample_timer; /* on the runtime's thread */
+    struct load load;
+    struct arena arena;            /* names, as long as the worker */
+    struct str namespace, task_queue;
+    int metric[METRIC_COUNT];      /* instruments of the runtime's metrics */
+    bool has_metric[METRIC_COUNT];
+};
+
+static instant now_wall(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (instant){t.tv_sec * NS_PER_S + t.tv_nsec};
+}
+
+/* ---- effects -------------------------------------------------------------------------------------------------------------- */
+
+/* What is to be told when the lock is free. */
+struct telling {
+    struct list effects;  /* struct core_effect */
+    bool is_waiting;      /* call activation_waiting */
+};
+
+static void on_called(void *arg, const struct grpc_response *response);
+
+static void carry_call(struct worker *w, struct core_effect *e)
+{
+    struct worker_call *call = xcalloc(1, sizeof *call);
+    call->worker = w;
+    call->id = e->call_id;
+    struct connection_request request = {
+        .path = core_rpc_path(e->rpc), .body = buf_view(&e->bytes),
+        .timeout = e->is_long_poll ? duration_s(POLL_TIMEOUT_S) : (duration){0},
+        .retrying = e->is_long_poll ? CONNECTION_RETRY_FOREVER : e->is_retried ? CONNECTION_RETRY : CONNECTION_ONCE};
+    w->references++;
+    map_u64_put(&w->calls, call->id, call);
+    if (connection_call_start(w->connection, &request, on_called, call, &call->call)) return;
+    map_u64_remove(&w->calls, call->id); /* the runtime has stopped, and with it everything */
+    w->references--;
+    free(call);
+}
+
+static void carry_activation(struct worker *w, struct core_effect *e, struct telling *telling)
+{
+    struct activation *a = xcalloc(1, sizeof *a);
+    a->bytes = e->bytes;
+    e->bytes = (struct buf){0};
+    list_push(&w->activations, &a->link);
+    w->activation_count++;
+    if (w->taker_count != 0) pthread_cond_signal(&w->changed);
+    else if (w->out_count == 0) telling->is_waiting = true;
+}
+
+/* With the lock held. */
+static void carry_out(struct worker *w, struct telling *telling)
+{
+    struct core_effect *e;
+    while ((e = core_worker_take(w->core)) != NULL) {
+        struct worker_call *call;
+        switch (e->kind) {
+        case EFFECT_CALL:
+            carry_call(w, e);
+            core_effect_free(e);
+            break;
+        case EFFECT_CANCEL_CALL:
+            call = map_u64_get(&w->calls, e->call_id);
+            if (call != NULL) connection_call_cancel(call->call);
+            core_effect_free(e);
+            break;
+        case EFFECT_ACTIVATION:
+            carry_activation(w, e, telling);
+            core_effect_free(e);
+            break;
+        case EFFECT_ACTIVITY_TASK: /* under the lock, so that a cancel never overtakes its start */
+            if (w->hooks.activity_task != NULL) w->hooks.activity_task(w->hooks_arg, buf_view(&e->bytes));
+            core_effect_free(e);
+            break;
+        case EFFECT_DONE:
+            w->is_done = true;
+            pthread_cond_broadcast(&w->changed);
+            if (w->hooks.activity_task != NULL) w->hooks.activity_task(w->hooks_arg, STR_EMPTY);
+            list_push(&telling->effects, &e->link);
+            break;
+        default: list_push(&telling->effects, &e->link); break;
+        }
+    }
+}
+
+static void tell(const struct worker_hooks *h, void *arg, const struct core_effect *e)
+{
+    switch (e->kind) {
+    case EFFECT_SLOT_RESERVE: case EFFECT_SLOT_CANCEL: case EFFECT_SLOT_USED: case EFFECT_SLOT_RELEASED:
+        if (h->slot != NULL)
+            h->slot(arg, &(struct worker_slot){e->kind, e->slot_kind, e->custom_id, e->permit, e->is_sticky, e->id});
+        break;
+    case EFFECT_FATAL:
+        if (h->fatal != NULL) h->fatal(arg, e->code, e->text);
+        break;
+    case EFFECT_DONE:
+        if (h->done != NULL) h->done(arg);
+        break;
+    default: break;
+    }
+}
+
+/* ---- timers: the runtime's thread ------------------------------------------------------------------------------------------- */
+
+static void enter(struct worker *w) { pthread_mutex_lock(&w->mutex); }
+static void leave(struct worker *w, struct telling *telling);
+
+static void set_tick(struct worker *w)
+{
+    instant due = core_worker_due(w->core);
+    if (due.ns == w->programmed.ns) return;
+    w->programmed = due;
+    struct loop *loop = runtime_loop(w->runtime);
+    if (due.ns == INSTANT_NEVER.ns) loop_timer_stop(loop, &w->tick_timer);
+    else loop_timer_at(loop, &w->tick_timer, due);
+}
+
+static void set_watch(struct worker *w)
+{
+    bool is_wanted = w->activation_count > 0 && !w->is_dropped;
+    if (is_wanted && !w->is_watched) loop_timer_in(runtime_loop(w->runtime), &w->waiting_timer, duration_ms(WAITING_MS));
+    w->is_watched = is_wanted;
+}
+
+/* Timers are set on their own thread: at once when this is it, else by mail. */
+static void retime(struct worker *w)
+{
+    bool is_due = core_worker_due(w->core).ns < w->programmed.ns || (w->activation_count > 0 && !w->is_watched);
+    if (!is_due || w->is_retiming || w->is_dropped) return;
+    if (runtime_is_own_thread(w->runtime)) {
+        set_tick(w);
+        set_watch(w);
+        return;
+    }
+    w->is_retiming = true;
+    w->references++;
+    if (runtime_send(w->runtime, &w->retime_mail)) return;
+    w->references--;
+}
+
+static void on_retime(struct mail *mail)
+{
+    struct worker *w = container_of(mail, struct worker, retime_mail);
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    enter(w);
+    w->is_retiming = false;
+    w->references--;
+    if (!w->is_dropped) {
+        set_tick(w);
+        set_watch(w);
+        if (!timer_is_set(&w->sample_timer) && core_worker_wants_samples(w->core) && w->is_started)
+            loop_timer_in(runtime_loop(w->runtime), &w->sample_timer, duration_ms(0));
+    }
+    leave(w, &telling);
+}
+
+static void on_tick(struct timer *timer, instant now)
+{
+    struct worker *w = container_of(timer, struct worker, tick_timer);
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    enter(w);
+    w->programmed = INSTANT_NEVER;
+    core_worker_tick(w->core, instant_max(now, now_wall()));
+    carry_out(w, &telling);
+    leave(w, &telling);
+}
+
+/* An activation has waited: those who could take it may be at work on others for long. */
+static void on_waiting(struct timer *timer, instant now)
+{
+    (void)now;
+    struct worker *w = container_of(timer, struct worker, waiting_timer);
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    enter(w);
+    w->is_watched = false;
+    telling.is_waiting = w->activation_count > w->taker_count;
+    set_watch(w);
+    leave(w, &telling);
+}
+
+static void on_sample(struct timer *timer, instant now)
+{
+    struct worker *w = container_of(timer, struct worker, sample_timer);
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    double memory = load_memory(), cpu = load_cpu(&w->load);
+    enter(w);
+    core_worker_sample(w->core, memory, cpu, instant_max(now, now_wall()));
+    carry_out(w, &telling);
+    if (!w->is_done && !w->is_dropped) loop_timer_in(runtime_loop(w->runtime), &w->sample_timer, duration_ms(SAMPLE_MS));
+    leave(w, &telling);
+}
+
+/* ---- the lock --------------------------------------------------------------------------------------------------------------- */
+
+static void on_end(struct mail *mail)
+{
+    struct worker *w = container_of(mail, struct worker, end_mail);
+    struct loop *loop = runtime_loop(w->runtime);
+    loop_timer_stop(loop, &w->tick_timer);
+    loop_timer_stop(loop, &w->waiting_timer);
+    loop_timer_stop(loop, &w->sample_timer);
+    struct list *link;
+    while ((link = list_pop(&w->activations)) != NULL) {
+        struct activation *a = container_of(link, struct activation, link);
+        buf_fini(&a->bytes);
+        free(a);
+    }
+    core_worker_destroy(w->core);
+    map_u64_fini(&w->calls);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->mutex);
+    arena_fini(&w->arena);
+    if (w->release != NULL) w->release(w->hooks_arg);
+    struct runtime *runtime = w->runtime;
+    if (w->connection != NULL) connection_unref(w->connection);
+    free(w);
+    runtime_unref(runtime);
+}
+
+/* Gives the lock back, then tells what there is to tell. The worker may be gone afterwards. */
+static void leave(struct worker *w, struct telling *telling)
+{
+    retime(w);
+    struct worker_hooks hooks = w->hooks;
+    void *arg = w->hooks_arg;
+    if (hooks.activation_waiting == NULL) telling->is_waiting = false;
+    bool is_telling = telling->is_waiting || !list_is_empty(&telling->effects);
+    if (is_telling) w->references++;
+    bool is_last = w->references == 0;
+    pthread_mutex_unlock(&w->mutex);
+    if (telling->is_waiting) hooks.activation_waiting(arg);
+    struct list *link;
+    while ((link = list_pop(&telling->effects)) != NULL) {
+        struct core_effect *e = container_of(link, struct core_effect, link);
+        tell(&hooks, arg, e);
+        core_effect_free(e);
+    }
+    if (is_telling) {
+        pthread_mutex_lock(&w->mutex);
+        is_last = --w->references == 0;
+        pthread_mutex_unlock(&w->mutex);
+    }
+    /* When the runtime has stopped, the timers are memory of a thread that is gone: the process is ending. */
+    if (is_last && !runtime_send(w->runtime, &w->end_mail)) return;
+}
+
+static void on_called(void *arg, const struct grpc_response *response)
+{
+    struct worker_call *call = arg;
+    struct worker *w = call->worker;
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    enter(w);
+    w->references--;
+    map_u64_remove(&w->calls, call->id);
+    core_worker_called(w->core, call->id, (int)response->code, response->code == GRPC_OK ? response->body : response->message, now_wall());
+    carry_out(w, &telling);
+    leave(w, &telling);
+    connection_call_unref(call->call);
+    free(call);
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------------------- */
+
+/* What a metric's label is about. */
+static const char *label_name(enum core_metric metric)
+{
+    switch (metric) {
+    case METRIC_POLLER_COUNT: return "poller_type";
+    case METRIC_SLOTS_AVAILABLE: case METRIC_SLOTS_USED: return "worker_type";
+    case METRIC_ACTIVITY_TASK_RECEIVED: case METRIC_ACTIVITY_EXECUTION_FAILED: case METRIC_ACTIVITY_SCHEDULE_TO_START:
+    case METRIC_ACTIVITY_EXECUTION_LATENCY: case METRIC_LOCAL_ACTIVITY_TOTAL: case METRIC_LOCAL_ACTIVITY_EXECUTION_CANCELLED:
+    case METRIC_LOCAL_ACTIVITY_EXECUTION_FAILED: case METRIC_LOCAL_ACTIVITY_EXECUTION_LATENCY: return "activity_type";
+    default: return "workflow_type";
+    }
+}
+
+static void on_metric(void *arg, enum core_metric metric, double value, struct str label)
+{
+    static const enum metrics_kind kinds[] = {[METRIC_COUNTER] = METRICS_COUNTER, [METRIC_GAUGE] = METRICS_GAUGE, [METRIC_HISTOGRAM] = METRICS_DURATION};
+    struct worker *w = arg;
+    struct metrics *metrics = runtime_metrics(w->runtime);
+    if (metrics == NULL) return;
+    if (!w->has_metric[metric]) {
+        enum core_metric_kind kind = core_metric_kind(metric);
+        w->metric[metric] = metrics_register(metrics, kinds[kind], str_of(core_metric_name(metric)), STR_EMPTY,
+                                             kind == METRIC_HISTOGRAM ? STR("ms") : STR_EMPTY, false);
+        w->has_metric[metric] = true;
+    }
+    struct metrics_label labels[] = {{STR("namespace"), w->namespace, METRICS_TEXT}, {STR("task_queue"), w->task_queue, METRICS_TEXT},
+                                     {str_of(label_name(metric)), label, METRICS_TEXT}};
+    metrics_record(metrics, w->metric[metric], value, labels, str_is_empty(label) ? 2 : 3);
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed) return seed;
+    return (uint64_t)now_wall().ns ^ (uint64_t)getpid() << 40;
+}
+
+err worker_create(struct worker **out, struct connection *connection, struct runtime *runtime, const pb_core_WorkerOptions *options,
+                  struct arena *arena, struct error *error)
+{
+    struct worker *w = xcalloc(1, sizeof *w);
+    arena_init(&w->arena, 256, 0);
+    w->namespace = arena_str(&w->arena, options->namespace);
+    w->task_queue = arena_str(&w->arena, options->task_queue);
+    struct core_config config = {.options = options, .seed = random_seed(), .metric = on_metric, .metric_arg = w};
+    err e = core_worker_create(&config, now_wall(), &w->core, error, arena);
+    if (e != ERR_NONE) {
+        arena_fini(&w->arena);
+        free(w);
+        return e;
+    }
+    w->runtime = runtime_ref(connection != NULL ? connection_runtime(connection) : runtime);
+    w->connection = connection != NULL ? connection_ref(connection) : NULL;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_condattr_t steady;
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->changed, &steady);
+    pthread_condattr_destroy(&steady);
+    list_init(&w->activations);
+    w->references = 1;
+    w->programmed = INSTANT_NEVER;
+    w->retime_mail.open = on_retime;
+    w->end_mail.open = on_end;
+    w->tick_timer.fire = on_tick;
+    w->waiting_timer.fire = on_waiting;
+    w->sample_timer.fire = on_sample;
+    *out = w;
+    return ERR_NONE;
+}
+
+void worker_set_hooks(struct worker *w, const struct worker_hooks *hooks, void *arg)
+{
+    enter(w);
+    w->hooks = *hooks;
+    w->release = hooks->release;
+    w->hooks_arg = arg;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+/* An input to core, with the lock around it and its effects carried out. */
+#define INPUT(w, statement)                 \
+    do {                                    \
+        struct telling telling_ = {0};      \
+        list_init(&telling_.effects);       \
+        enter(w);                           \
+        statement;                          \
+        carry_out((w), &telling_);          \
+        leave((w), &telling_);              \
+    } while (0)
+
+static void start(struct worker *w)
+{
+    w->is_started = true;
+    core_worker_start(w->core, now_wall());
+    if (!core_worker_wants_samples(w->core) || w->is_retiming) return;
+    w->is_retiming = true;
+    w->references++;
+    if (!runtime_send(w->runtime, &w->retime_mail)) w->references--;
+}
+
+void worker_start(struct worker *w)
+{
+    INPUT(w, start(w));
+}
+
+void worker_replace_connection(struct worker *w, struct connection *connection)
+{
+    enter(w);
+    struct connection *before = w->connection;
+    /* The runtime stays: timers live on it. Calls may go over a connection of another. */
+    w->connection = connection_ref(connection);
+    pthread_mutex_unlock(&w->mutex);
+    if (before != NULL) connection_unref(before);
+}
+
+static void drop(struct worker *w)
+{
+    w->is_dropped = true;
+    w->hooks = (struct worker_hooks){0};
+    core_worker_shutdown(w->core, now_wall());
+    struct worker_call *call;
+    for (size_t at = 0; (call = map_u64_next(&w->calls, &at, NULL)) != NULL;) connection_call_cancel(call->call);
+    pthread_cond_broadcast(&w->changed);
+    w->references--;
+}
+
+void worker_unref(struct worker *w)
+{
+    INPUT(w, drop(w));
+}
+
+void worker_shutdown(struct worker *w)
+{
+    INPUT(w, core_worker_shutdown(w->core, now_wall()));
+}
+
+bool worker_is_done(struct worker *w)
+{
+    enter(w);
+    bool is_done = w->is_done;
+    pthread_mutex_unlock(&w->mutex);
+    return is_done;
+}
+
+/* ---- for the SDK ---------------------------------------------------------------------------------------------------------------- */
+
+static bool wait_changed(struct worker *w, bool has_limit, const struct timespec *until)
+{
+    if (!has_limit) return pthread_cond_wait(&w->changed, &w->mutex) == 0;
+    return pthread_cond_timedwait(&w->changed, &w->mutex, until) == 0;
+}
+
+bool worker_next_activation(struct worker *w, duration timeout, struct buf *out)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (timeout.ns > 0 ? timeout.ns % NS_PER_S : 0);
+    until.tv_sec += (timeout.ns > 0 ? timeout.ns / NS_PER_S : 0) + ns / NS_PER_S;
+    until.tv_nsec = ns % NS_PER_S;
+    enter(w);
+    w->taker_count++;
+    while (list_is_empty(&w->activations) && !w->is_done && !w->is_dropped && wait_changed(w, timeout.ns >= 0, &until)) {}
+    w->taker_count--;
+    struct list *link = list_pop(&w->activations);
+    if (link != NULL) {
+        w->activation_count--;
+        w->out_count++;
+    }
+    pthread_mutex_unlock(&w->mutex);
+    if (link == NULL) return false;
+    struct activation *a = container_of(link, struct activation, link);
+    *out = a->bytes;
+    free(a);
+    return true;
+}
+
+err worker_complete_activation(struct worker *w, struct buf *completion)
+{
+    err e;
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    enter(w);
+    e = core_worker_complete(w->core, completion, now_wall());
+    carry_out(w, &telling);
+    if (w->out_count != 0) w->out_count--; /* afterwards: this thread will come for the next one */
+    leave(w, &telling);
+    return e;
+}
+
+err worker_complete_activity(struct worker *w, struct str result)
+{
+    err e;
+    INPUT(w, e = core_worker_activity_done(w->core, result, now_wall()));
+    return e;
+}
+
+err worker_record_heartbeat(struct worker *w, struct str heartbeat)
+{
+    err e;
+    INPUT(w, e = core_worker_heartbeat(w->core, heartbeat, now_wall()));
+    return e;
+}
+
+void worker_grant_slot(struct worker *w, uint64_t number)
+{
+    INPUT(w, core_worker_slot_granted(w->core, number, now_wall()));
+}
+
+err worker_push_history(struct worker *w, struct str workflow_id, struct str history)
+{
+    err e;
+    struct arena arena;
+    struct str run_id;
+    arena_init(&arena, 4096, 0);
+    INPUT(w, e = core_worker_push_history(w->core, workflow_id, history, &arena, &run_id, now_wall()));
+    arena_fini(&arena);
+    return e;
+}
