@@ -122,6 +122,8 @@ class Worker:
         reserve and try task_queue, worker_identity, worker_build_id, worker_deployment_version, is_sticky; for used
         workflow_type and is_sticky, or activity_type."""
     def grant_slot(self, number: int) -> None: ...
+    def on_fatal(self, callback: Any) -> None:
+        """callback(RPCFailure) is called (with the GIL, from a C thread) when the server refuses the worker."""
     def next_activation(self, timeout: Optional[float]) -> Optional[Message]:
         """Blocks for the next perdure.core.v1.Activation; None when the timeout passed or the worker has shut down."""
     def complete_activation(self, completion: Message) -> None: ...

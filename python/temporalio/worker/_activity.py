@@ -477,7 +477,7 @@ class ActivityWorker:
             activity_id=start.get("activity_id", ""),
             activity_type=start["activity_type"],
             attempt=start.get("attempt", 1),
-            current_attempt_scheduled_time=to_datetime(start.get("current_attempt_scheduled_time", scheduled)),
+            current_attempt_scheduled_time=to_datetime(start.get("current_attempt_scheduled_time") or scheduled),
             heartbeat_details=converter.payload_converter._from_dicts(details) if details else [],
             heartbeat_timeout=to_timedelta_or_none(start.get("heartbeat_timeout") or None),
             is_local=start.get("is_local", False),

@@ -72,7 +72,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._context.run(handle._callback, *handle._args)
+                    handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
             if not check_conditions or not self._conditions:
                 return
             waiting = []

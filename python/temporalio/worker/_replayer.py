@@ -18,7 +18,7 @@ from temporalio import _core
 from ._interceptor import Interceptor
 from ._options import load_default_build_id
 from ._plugin import Plugin
-from ._worker import _sdk_version, runner_for_debugging
+from ._worker import _sdk_version, runner_for_debugging, settle
 from ._workflow import WorkflowWorker
 from ._workflow_instance import UnsandboxedWorkflowRunner, WorkflowRunner, _WorkflowLogicFlag
 from .workflow_sandbox import SandboxedWorkflowRunner
@@ -293,7 +293,7 @@ class _Session:
 
         def stop() -> None:
             self._workflows.stop()
-            self._loop.call_soon_threadsafe(lambda: stopped.done() or stopped.set_result(None))
+            self._loop.call_soon_threadsafe(settle, stopped)
 
         threading.Thread(target=stop, name="temporal_stop").start()
         await stopped

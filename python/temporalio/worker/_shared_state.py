@@ -75,7 +75,7 @@ class _MultiprocessingStateManager(SharedStateManager):
         self._own_executor: Optional[concurrent.futures.ThreadPoolExecutor] = None
         self._lock = threading.Lock()
         self._heartbeaters: dict[bytes, Callable[..., None]] = {}
-        self._endings: dict[bytes, Callable[[], None]] = {}
+        self._endings: dict[bytes, Callable[[], object]] = {}
         self._is_reading = False
 
     def new_event(self) -> threading.Event:

@@ -167,7 +167,7 @@ class Worker:
         config = cast(WorkerConfig, given)
         self._initial_config = config.copy()
 
-        client_plugins = [p for p in client.config(active_config=True)["plugins"] if isinstance(p, Plugin)]
+        client_plugins: list[Plugin] = [p for p in client.config(active_config=True)["plugins"] if isinstance(p, Plugin)]
         for plugin in client_plugins:
             if type(plugin) in [type(p) for p in plugins]:
                 warnings.warn(
@@ -466,7 +466,8 @@ class Worker:
         cancelled: Optional[asyncio.CancelledError] = None
         waiter = asyncio.ensure_future(self._shutdown_begun.wait())
         try:
-            await asyncio.wait([waiter, self._fatal], return_when=asyncio.FIRST_COMPLETED)
+            awaited: list[asyncio.Future[Any]] = [waiter, self._fatal]
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as err:
             cancelled = err
         waiter.cancel()
@@ -497,6 +498,7 @@ class Worker:
         from temporalio.service import _core_loop
 
         self._custom_slots.start(self._core, loop)
+        self._core.on_fatal(lambda err: self._on_fatal(_wrapped("Worker failed: the server refuses it", err)))
         if self._activity_worker is not None:
             self._activities_ended = loop.create_future()
             self._activity_worker.start(loop)
@@ -586,7 +588,7 @@ class Worker:
     @staticmethod
     def _stop_workflows(workflows: WorkflowWorker, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
         workflows.stop()
-        loop.call_soon_threadsafe(lambda: done.done() or done.set_result(None))
+        loop.call_soon_threadsafe(settle, done)
 
     async def shutdown(self) -> None:
         """Shuts the worker down and waits for the end of it. May be called again, and before the worker is run."""
@@ -644,6 +646,12 @@ class Worker:
         if exc_type is None or exc_type is asyncio.CancelledError:
             if not run_task.cancelled() and run_task.exception() is not None:
                 raise cast(BaseException, run_task.exception())
+
+
+def settle(future: asyncio.Future[None]) -> None:
+    """Sets a future that somebody may have cancelled."""
+    if not future.done():
+        future.set_result(None)
 
 
 async def _to_the_end(task: asyncio.Task[None]) -> None:

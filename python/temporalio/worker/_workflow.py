@@ -425,7 +425,7 @@ class WorkflowWorker:
             from temporalio.converter._search_attributes import attributes_from_dicts, typed_attributes_from_dicts
 
             untyped, typed = attributes_from_dicts(attributes), typed_attributes_from_dicts(attributes)
-        started = init.get("start_time", act.get("timestamp", 0))
+        started: int = init.get("start_time") or act.get("timestamp") or 0
         retry_policy = init.get("retry_policy")
         return temporalio.workflow.Info(
             attempt=init.get("attempt", 1),
@@ -457,7 +457,7 @@ class WorkflowWorker:
             task_timeout=to_timedelta(init.get("task_timeout", 0)),
             typed_search_attributes=typed,
             workflow_id=init["workflow_id"],
-            workflow_start_time=to_datetime(init.get("workflow_start_time", started)),
+            workflow_start_time=to_datetime(init.get("workflow_start_time") or started),
             workflow_type=init["workflow_type"],
         )
 

@@ -44,6 +44,7 @@ from ._workflow_handles import (
     group_markers,
     uncancel,
 )
+from ._workflow_state import RunState
 
 if TYPE_CHECKING:
     import temporalio.converter
@@ -70,10 +71,10 @@ class Conversion:
         self.failure = failure
 
 
-class CommandBuilder:
+class CommandBuilder(RunState):
     """The part of a workflow run that makes commands."""
 
-    def _init_conversion(self: WorkflowRun) -> None:
+    def _init_conversion(self) -> None:
         payload, failure = self._converter, self._failure_converter
         # Both are asked once whether contexts matter to them, so that the ordinary run makes none
         probe = WorkflowSerializationContext(self._info.namespace, self._info.workflow_id)
@@ -81,7 +82,7 @@ class CommandBuilder:
         self._is_context_aware = self._conversion.payload is not payload or self._conversion.failure is not failure
         self._workflow_converter = self._conversion.payload
 
-    def _conversion_for(self: WorkflowRun, make_context: Callable[[], SerializationContext]) -> Conversion:
+    def _conversion_for(self, make_context: Callable[[], SerializationContext]) -> Conversion:
         if not self._is_context_aware:
             return self._conversion
         context = make_context()
@@ -89,22 +90,22 @@ class CommandBuilder:
 
     # ------------------------------------------------------------------------------------------------------ conversion
 
-    def _encode_one(self: WorkflowRun, value: Any, conversion: Optional[Conversion] = None) -> Message:
+    def _encode_one(self, value: Any, conversion: Optional[Conversion] = None) -> Message:
         payload: Message = (conversion or self._conversion).payload._to_dicts((value,))[0]
         return payload
 
-    def _encode_args(self: WorkflowRun, values: Sequence[Any], conversion: Optional[Conversion] = None) -> list[Message]:
+    def _encode_args(self, values: Sequence[Any], conversion: Optional[Conversion] = None) -> list[Message]:
         if not values:
             return []
         payloads: list[Message] = (conversion or self._conversion).payload._to_dicts(values)
         return payloads
 
-    def _decode_one(self: WorkflowRun, payload: Message, hint: Any, conversion: Optional[Conversion]) -> Any:
+    def _decode_one(self, payload: Message, hint: Any, conversion: Optional[Conversion]) -> Any:
         hints = None if hint is None else [hint]
         return self._decode_args([payload], hints, conversion)[0]
 
     def _decode_args(
-        self: WorkflowRun,
+        self,
         payloads: Sequence[Message],
         hints: Optional[list[Any]],
         conversion: Optional[Conversion] = None,
@@ -121,11 +122,11 @@ class CommandBuilder:
         except Exception as err:
             raise RuntimeError("Failed decoding arguments") from err
 
-    def _to_failure(self: WorkflowRun, err: BaseException) -> Message:
+    def _to_failure(self, err: BaseException) -> Message:
         failure: Message = self._conversion.failure._to_dict(err, self._conversion.payload)
         return failure
 
-    def _to_exception(self: WorkflowRun, failure: Message, conversion: Optional[Conversion]) -> BaseException:
+    def _to_exception(self, failure: Message, conversion: Optional[Conversion]) -> BaseException:
         used = conversion or self._conversion
         error: BaseException = used.failure._from_dict(failure, used.payload)
         return error
@@ -138,7 +139,7 @@ class CommandBuilder:
     def _read_headers(headers: Optional[Mapping[str, Message]]) -> Mapping[str, Any]:
         return headers_to_protos(headers) if headers else {}
 
-    def _last_result_payloads(self: WorkflowRun) -> Sequence[Message]:
+    def _last_result_payloads(self) -> Sequence[Message]:
         last: Any = self._last_completion_result
         if isinstance(last, list):
             return last
@@ -154,13 +155,13 @@ class CommandBuilder:
 
     # -------------------------------------------------------------------------------------------------------- commands
 
-    def _next_seq(self: WorkflowRun, kind: str) -> int:
+    def _next_seq(self, kind: str) -> int:
         seq = self._seqs.get(kind, 0) + 1
         self._seqs[kind] = seq
         return seq
 
     def _add_command(
-        self: WorkflowRun,
+        self,
         command: Message,
         metadata: Optional[Message] = None,
         markers: Optional[list[Message]] = None,
@@ -172,7 +173,7 @@ class CommandBuilder:
             command["event_group_markers"] = markers
         self._commands.append(command)
 
-    def _metadata(self: WorkflowRun, summary: Optional[str], details: Optional[str] = None) -> Optional[Message]:
+    def _metadata(self, summary: Optional[str], details: Optional[str] = None) -> Optional[Message]:
         if summary is None and details is None:
             return None
         metadata: Message = {}
@@ -182,13 +183,13 @@ class CommandBuilder:
             metadata["details"] = self._encode_one(details)
         return metadata
 
-    def workflow_label_payload(self: WorkflowRun, label: str) -> Message:
+    def workflow_label_payload(self, label: str) -> Message:
         return self._encode_one(label)
 
     # ------------------------------------------------------------------------------------------------------ activities
 
     def workflow_start_activity(
-        self: WorkflowRun, activity: Any, *args: Any, result_type: Optional[type], **options: Any
+        self, activity: Any, *args: Any, result_type: Optional[type], **options: Any
     ) -> temporalio.workflow.ActivityHandle[Any]:
         self._assert_not_read_only("start activity")
         name, arg_types, ret_type = _activity_parts(activity, result_type)
@@ -205,7 +206,7 @@ class CommandBuilder:
         )
 
     def workflow_start_local_activity(
-        self: WorkflowRun, activity: Any, *args: Any, result_type: Optional[type], **options: Any
+        self, activity: Any, *args: Any, result_type: Optional[type], **options: Any
     ) -> temporalio.workflow.ActivityHandle[Any]:
         self._assert_not_read_only("start local activity")
         name, arg_types, ret_type = _activity_parts(activity, result_type)
@@ -219,7 +220,7 @@ class CommandBuilder:
         )
 
     def _start_activity(
-        self: WorkflowRun, input: Union[StartActivityInput, StartLocalActivityInput]
+        self, input: Union[StartActivityInput, StartLocalActivityInput]
     ) -> ActivityHandleImpl:
         is_local = isinstance(input, StartLocalActivityInput)
         if input.start_to_close_timeout is None and input.schedule_to_close_timeout is None:
@@ -264,7 +265,7 @@ class CommandBuilder:
         )
 
     def _activity_context(
-        self: WorkflowRun, input: Union[StartActivityInput, StartLocalActivityInput]
+        self, input: Union[StartActivityInput, StartLocalActivityInput]
     ) -> ActivitySerializationContext:
         is_local = isinstance(input, StartLocalActivityInput)
         task_queue = None if is_local else input.task_queue  # type: ignore[union-attr]
@@ -281,7 +282,7 @@ class CommandBuilder:
     # -------------------------------------------------------------------------------------------------------- children
 
     async def workflow_start_child_workflow(
-        self: WorkflowRun, workflow: Any, *args: Any, id: Optional[str], result_type: Optional[type], **options: Any
+        self, workflow: Any, *args: Any, id: Optional[str], result_type: Optional[type], **options: Any
     ) -> temporalio.workflow.ChildWorkflowHandle[Any, Any]:
         self._assert_not_read_only("start child workflow")
         arg_types: Optional[list[type]] = None
@@ -307,7 +308,7 @@ class CommandBuilder:
             )
         )
 
-    async def _start_child(self: WorkflowRun, input: StartChildWorkflowInput) -> ChildWorkflowHandleImpl:
+    async def _start_child(self, input: StartChildWorkflowInput) -> ChildWorkflowHandleImpl:
         conversion = self._conversion_for(
             lambda: WorkflowSerializationContext(self._info.namespace, input.id)
         )
@@ -356,12 +357,12 @@ class CommandBuilder:
     # -------------------------------------------------------------------------------------------------- other workflows
 
     def workflow_get_external_workflow_handle(
-        self: WorkflowRun, id: str, *, run_id: Optional[str]
+        self, id: str, *, run_id: Optional[str]
     ) -> temporalio.workflow.ExternalWorkflowHandle[Any]:
         return ExternalWorkflowHandleImpl(self, id, run_id)
 
     async def _signal_workflow(
-        self: WorkflowRun,
+        self,
         command: Message,
         workflow_id: str,
         input: Union[SignalChildWorkflowInput, SignalExternalWorkflowInput],
@@ -390,7 +391,7 @@ class CommandBuilder:
                     self._add_command({"cancel_signal": {"seq": seq}})
 
     async def _cancel_external(
-        self: WorkflowRun,
+        self,
         workflow_id: str,
         run_id: Optional[str],
         reason: str,
@@ -412,12 +413,12 @@ class CommandBuilder:
     # ----------------------------------------------------------------------------------------------------------- nexus
 
     async def workflow_start_nexus_operation(
-        self: WorkflowRun, **options: Any
+        self, **options: Any
     ) -> temporalio.workflow.NexusOperationHandle[Any]:
         self._assert_not_read_only("start nexus operation")
         return await self._outbound.start_nexus_operation(StartNexusOperationInput(**options))
 
-    async def _start_nexus_operation(self: WorkflowRun, input: StartNexusOperationInput) -> NexusOperationHandleImpl:
+    async def _start_nexus_operation(self, input: StartNexusOperationInput) -> NexusOperationHandleImpl:
         conversion = self._conversion_for(
             lambda: NexusSerializationContext(input.endpoint, input.service, input.operation_name)
         )
@@ -446,7 +447,7 @@ class CommandBuilder:
 
     # ------------------------------------------------------------------------------------- the end, and what is upserted
 
-    def _add_continue_as_new(self: WorkflowRun, input: ContinueAsNewInput) -> None:
+    def _add_continue_as_new(self, input: ContinueAsNewInput) -> None:
         message: Message = {}
         if input.workflow:
             message["workflow_type"] = input.workflow
@@ -478,7 +479,7 @@ class CommandBuilder:
         self._add_command({"continue_as_new": message}, None, group_markers(input.event_groups))
 
     def workflow_upsert_memo(
-        self: WorkflowRun, updates: Mapping[str, Any], *, event_groups: Optional[Sequence[EventGroup]] = None
+        self, updates: Mapping[str, Any], *, event_groups: Optional[Sequence[EventGroup]] = None
     ) -> None:
         if not updates:
             return
@@ -496,7 +497,7 @@ class CommandBuilder:
         self._memo_values = values
 
     def workflow_upsert_search_attributes(
-        self: WorkflowRun,
+        self,
         attributes: Union[temporalio.common.SearchAttributes, Sequence[temporalio.common.SearchAttributeUpdate]],
         *,
         event_groups: Optional[Sequence[EventGroup]] = None,
@@ -513,7 +514,7 @@ class CommandBuilder:
         else:
             self._note_typed(attributes)
 
-    def _note_untyped(self: WorkflowRun, attributes: temporalio.common.SearchAttributes) -> None:
+    def _note_untyped(self, attributes: temporalio.common.SearchAttributes) -> None:
         untyped: dict[str, Any] = dict(self._info.search_attributes)
         for name, values in attributes.items():
             untyped.pop(name, None)
@@ -532,7 +533,7 @@ class CommandBuilder:
                 del pairs[index]
         self._set_search_attributes(untyped, pairs)
 
-    def _note_typed(self: WorkflowRun, updates: Sequence[temporalio.common.SearchAttributeUpdate]) -> None:
+    def _note_typed(self, updates: Sequence[temporalio.common.SearchAttributeUpdate]) -> None:
         untyped: dict[str, Any] = dict(self._info.search_attributes)
         pairs = {pair.key.name: pair for pair in self._info.typed_search_attributes.search_attributes}
         for update in updates:
@@ -546,7 +547,7 @@ class CommandBuilder:
             pairs[name] = temporalio.common.SearchAttributePair(update.key, update.value)
         self._set_search_attributes(untyped, list(pairs.values()))
 
-    def _set_search_attributes(self: WorkflowRun, untyped: Mapping[str, Any], pairs: Sequence[Any]) -> None:
+    def _set_search_attributes(self, untyped: Mapping[str, Any], pairs: Sequence[Any]) -> None:
         # The info belongs to this run alone; that it is frozen binds the workflow's code
         object.__setattr__(self._info, "search_attributes", untyped)
         object.__setattr__(
@@ -556,7 +557,7 @@ class CommandBuilder:
     # -------------------------------------------------------------------------------------------- contexts for the worker
 
     def get_serialization_context(
-        self: WorkflowRun, command_info: Optional[CommandInfo]
+        self, command_info: Optional[CommandInfo]
     ) -> Optional[temporalio.converter.SerializationContext]:
         if command_info is not None:
             kind, seq = command_info.command_type, command_info.command_seq
@@ -577,7 +578,7 @@ class CommandBuilder:
         return WorkflowSerializationContext(self._info.namespace, self._info.workflow_id)
 
     def get_external_store_context(
-        self: WorkflowRun, command_info: Optional[CommandInfo]
+        self, command_info: Optional[CommandInfo]
     ) -> temporalio.converter.StorageDriverStoreContext:
         from temporalio.converter import StorageDriverStoreContext, StorageDriverWorkflowInfo
 

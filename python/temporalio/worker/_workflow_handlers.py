@@ -37,6 +37,8 @@ from ._interceptor import (
     WorkflowInboundInterceptor,
     WorkflowOutboundInterceptor,
 )
+from ._workflow_commands import CommandBuilder
+from ._workflow_instance import WorkflowInstanceDetails, logger
 
 if TYPE_CHECKING:
     from ._workflow_run import WorkflowRun
@@ -55,10 +57,12 @@ class _Execution:
         self.id = id
 
 
-class Handlers:
+class Handlers(CommandBuilder):
     """The part of a workflow run that answers signals, queries and updates."""
 
-    def __init__(self: WorkflowRun, defn: temporalio.workflow._Definition) -> None:
+    def __init__(self, det: WorkflowInstanceDetails) -> None:
+        super().__init__(det)
+        defn = det.defn
         self._signal_defns: dict[Optional[str], _SignalDefinition] = dict(defn.signals)
         self._query_defns: dict[Optional[str], _QueryDefinition] = dict(defn.queries)
         self._update_defns: dict[Optional[str], _UpdateDefinition] = dict(defn.updates)
@@ -66,17 +70,14 @@ class Handlers:
         self._signal_executions: dict[_Execution, None] = {}
         self._update_executions: dict[_Execution, None] = {}
 
-    def _bind_handlers(self: WorkflowRun, obj: Any) -> None:
-        """Called when the workflow's object is there."""
-
-    def _drop_handlers(self: WorkflowRun) -> None:
+    def _drop_handlers(self) -> None:
         self._signal_defns = {}
         self._query_defns = {}
         self._update_defns = {}
         self._waiting_signals = {}
 
     def _handler_input(
-        self: WorkflowRun, defn: Any, name: str, payloads: Sequence[Message]
+        self, defn: Any, name: str, payloads: Sequence[Message]
     ) -> Sequence[Any]:
         """The arguments for a handler: those of the payloads, or for a dynamic one the name and raw values."""
         defn.resolved()
@@ -87,16 +88,14 @@ class Handlers:
 
     # --------------------------------------------------------------------------------------------------------- signals
 
-    def _apply_signal_workflow(self: WorkflowRun, job: Message) -> None:
+    def _apply_signal_workflow(self, job: Message) -> None:
         defn = self._signal_defns.get(job["signal_name"]) or self._signal_defns.get(None)
         if defn is None or (defn.name is None and job["signal_name"].startswith("__temporal_")):
             self._waiting_signals.setdefault(job["signal_name"], []).append(job)
             return
         self._start_signal(defn, job)
 
-    def _start_signal(self: WorkflowRun, defn: _SignalDefinition, job: Message) -> None:
-        from ._workflow_instance import logger
-
+    def _start_signal(self, defn: _SignalDefinition, job: Message) -> None:
         name = job["signal_name"]
         try:
             args = self._handler_input(defn, name, job.get("input") or ())
@@ -116,10 +115,10 @@ class Handlers:
         task = self.create_task(self._guard(self._inbound.handle_signal(input)), name=f"signal: {name}")
         task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
 
-    def workflow_get_signal_handler(self: WorkflowRun, name: Optional[str]) -> Optional[Callable]:
+    def workflow_get_signal_handler(self, name: Optional[str]) -> Optional[Callable]:
         return self._handler_of(self._signal_defns.get(name))
 
-    def workflow_set_signal_handler(self: WorkflowRun, name: Optional[str], handler: Optional[Callable]) -> None:
+    def workflow_set_signal_handler(self, name: Optional[str], handler: Optional[Callable]) -> None:
         self._assert_not_read_only("set signal handler")
         if handler is None:
             self._signal_defns.pop(name, None)
@@ -136,7 +135,7 @@ class Handlers:
 
     # --------------------------------------------------------------------------------------------------------- queries
 
-    def _apply_query_workflow(self: WorkflowRun, job: Message) -> None:
+    def _apply_query_workflow(self, job: Message) -> None:
         answer: Message = {"query_id": job["query_id"]}
         self._in_query = True
         try:
@@ -149,13 +148,13 @@ class Handlers:
             self._in_query = False
         self._commands.append({"respond_query": answer})
 
-    def _query_failure(self: WorkflowRun, err: Exception) -> Message:
+    def _query_failure(self, err: Exception) -> Message:
         try:
             return self._to_failure(err)
         except Exception as inner:
             return {"message": f"Failed converting query failure: {inner}"}
 
-    async def _run_query(self: WorkflowRun, job: Message) -> Message:
+    async def _run_query(self, job: Message) -> Message:
         name = job["query_type"]
         built_in = _BUILT_IN_QUERIES.get(name)
         if built_in is not None:
@@ -174,10 +173,10 @@ class Handlers:
         )
         return self._encode_one(result)
 
-    def workflow_get_query_handler(self: WorkflowRun, name: Optional[str]) -> Optional[Callable]:
+    def workflow_get_query_handler(self, name: Optional[str]) -> Optional[Callable]:
         return self._handler_of(self._query_defns.get(name))
 
-    def workflow_set_query_handler(self: WorkflowRun, name: Optional[str], handler: Optional[Callable]) -> None:
+    def workflow_set_query_handler(self, name: Optional[str], handler: Optional[Callable]) -> None:
         self._assert_not_read_only("set query handler")
         if handler is None:
             self._query_defns.pop(name, None)
@@ -189,10 +188,10 @@ class Handlers:
 
     # --------------------------------------------------------------------------------------------------------- updates
 
-    def _apply_do_update(self: WorkflowRun, job: Message) -> None:
+    def _apply_do_update(self, job: Message) -> None:
         self.create_task(self._run_update(job), name=f"update: {job['name']}")
 
-    async def _run_update(self: WorkflowRun, job: Message) -> None:
+    async def _run_update(self, job: Message) -> None:
         name, protocol_id = job["name"], job["protocol_instance_id"]
         is_accepted = False
         execution: Optional[_Execution] = None
@@ -233,12 +232,12 @@ class Handlers:
                 self._update_executions.pop(execution, None)
 
     def _update_input(
-        self: WorkflowRun, defn: _UpdateDefinition, job: Message, payloads: Sequence[Message], headers: Any
+        self, defn: _UpdateDefinition, job: Message, payloads: Sequence[Message], headers: Any
     ) -> HandleUpdateInput:
         args = self._handler_input(defn, job["name"], payloads)
         return HandleUpdateInput(id=job.get("id", ""), update=job["name"], args=args, headers=headers)
 
-    def _on_update_error(self: WorkflowRun, err: BaseException, protocol_id: str, is_accepted: bool) -> None:
+    def _on_update_error(self, err: BaseException, protocol_id: str, is_accepted: bool) -> None:
         if self._is_evicting:
             return
         # Before it is accepted everything rejects it; afterwards only a failure is an answer, anything else is a bug
@@ -263,17 +262,17 @@ class Handlers:
         kind = "failed" if is_accepted else "rejected"
         self._add_command({"update_response": {"protocol_instance_id": protocol_id, kind: failure}})
 
-    def workflow_get_update_handler(self: WorkflowRun, name: Optional[str]) -> Optional[Callable]:
+    def workflow_get_update_handler(self, name: Optional[str]) -> Optional[Callable]:
         return self._handler_of(self._update_defns.get(name))
 
-    def workflow_get_update_validator(self: WorkflowRun, name: Optional[str]) -> Optional[Callable]:
+    def workflow_get_update_validator(self, name: Optional[str]) -> Optional[Callable]:
         defn = self._update_defns.get(name)
         if defn is None or defn.validator is None:
             return None
         return defn.bind_validator(self._object)
 
     def workflow_set_update_handler(
-        self: WorkflowRun, name: Optional[str], handler: Optional[Callable], validator: Optional[Callable]
+        self, name: Optional[str], handler: Optional[Callable], validator: Optional[Callable]
     ) -> None:
         self._assert_not_read_only("set update handler")
         if handler is None:
@@ -288,16 +287,16 @@ class Handlers:
 
     # -------------------------------------------------------------------------------------------------------- all alike
 
-    def _handler_of(self: WorkflowRun, defn: Any) -> Optional[Callable]:
+    def _handler_of(self, defn: Any) -> Optional[Callable]:
         if defn is None:
             return None
         handler: Callable = defn.bind_fn(self._object)
         return handler
 
-    def workflow_all_handlers_finished(self: WorkflowRun) -> bool:
+    def workflow_all_handlers_finished(self) -> bool:
         return not self._update_executions and not self._signal_executions
 
-    def _check_unfinished_handlers(self: WorkflowRun) -> None:
+    def _check_unfinished_handlers(self) -> None:
         """Warns when the workflow ends with handlers at work that were not declared expendable."""
         if not self._update_executions and not self._signal_executions:
             return
@@ -327,14 +326,14 @@ class Handlers:
 
     # ------------------------------------------------------------------------------------------------- built-in queries
 
-    def _query_stack_trace(self: WorkflowRun) -> Message:
+    def _query_stack_trace(self) -> Message:
         stacks = []
         for task in list(self._tasks):
             frames = traceback.format_list(_task_stack(task))
             stacks.append(f"Stack for {task!r}:\n" + "".join(frames))
         return self._encode_one("\n\n".join(stacks))
 
-    def _query_enhanced_stack_trace(self: WorkflowRun) -> Message:
+    def _query_enhanced_stack_trace(self) -> Message:
         from temporalio.service import __version__
 
         sources: dict[str, Any] = {}
@@ -360,13 +359,14 @@ class Handlers:
         }
         return _json_message("temporal.api.sdk.v1.EnhancedStackTrace", trace)
 
-    def _query_metadata(self: WorkflowRun) -> Message:
+    def _query_metadata(self) -> Message:
         definition: Message = {"type": self._info.workflow_type}
-        for key, defns in (
+        kinds: tuple[tuple[str, Mapping[Optional[str], Any]], ...] = (
             ("queryDefinitions", self._query_defns),
             ("signalDefinitions", self._signal_defns),
             ("updateDefinitions", self._update_defns),
-        ):
+        )
+        for key, defns in kinds:
             listed = [
                 {k: v for k, v in (("name", d.name), ("description", d.description)) if v}
                 for d in sorted(defns.values(), key=lambda d: d.name or "")

@@ -22,7 +22,7 @@ from ._interceptor import (
 )
 
 if TYPE_CHECKING:
-    from ._workflow_run import WorkflowRun
+    from ._workflow_commands import CommandBuilder
 
 
 class DoBackoff(BaseException):
@@ -53,7 +53,7 @@ class ActivityHandleImpl(ActivityHandle[Any]):
 
     def __init__(
         self,
-        run: WorkflowRun,
+        run: CommandBuilder,
         message: dict[str, Any],
         *,
         is_local: bool,
@@ -144,7 +144,7 @@ class ActivityHandleImpl(ActivityHandle[Any]):
 class ChildWorkflowHandleImpl(ChildWorkflowHandle[Any, Any]):
     """A child workflow."""
 
-    def __init__(self, run: WorkflowRun, input: StartChildWorkflowInput, converter: Any) -> None:
+    def __init__(self, run: CommandBuilder, input: StartChildWorkflowInput, converter: Any) -> None:
         self._run = run
         self._id = input.id
         self._ret_type = input.ret_type
@@ -271,7 +271,7 @@ class ChildWorkflowHandleImpl(ChildWorkflowHandle[Any, Any]):
 class ExternalWorkflowHandleImpl(ExternalWorkflowHandle[Any]):
     """Another workflow."""
 
-    def __init__(self, run: WorkflowRun, id: str, run_id: Optional[str]) -> None:
+    def __init__(self, run: CommandBuilder, id: str, run_id: Optional[str]) -> None:
         self._run = run
         self._id = id
         self._run_id = run_id
@@ -313,7 +313,7 @@ class ExternalWorkflowHandleImpl(ExternalWorkflowHandle[Any]):
 class NexusOperationHandleImpl(temporalio.workflow.NexusOperationHandle[Any]):
     """A Nexus operation."""
 
-    def __init__(self, run: WorkflowRun, output_type: Any, converter: Any, name: str) -> None:
+    def __init__(self, run: CommandBuilder, output_type: Any, converter: Any, name: str) -> None:
         self._run = run
         self._output_type = output_type
         self._converter = converter

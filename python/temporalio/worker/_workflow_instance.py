@@ -129,4 +129,4 @@ class UnsandboxedWorkflowRunner(WorkflowRunner):
         """Makes the instance for a run."""
         from ._workflow_run import WorkflowRun
 
-        return WorkflowRun(det)
+        return WorkflowRun(det)  # type: ignore[abstract]

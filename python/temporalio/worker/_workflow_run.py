@@ -27,7 +27,7 @@ from ._interceptor import (
     WorkflowInboundInterceptor,
     WorkflowOutboundInterceptor,
 )
-from ._workflow_commands import CommandBuilder, RootOutbound
+from ._workflow_commands import RootOutbound
 from ._workflow_handlers import Handlers, RootInbound
 from ._workflow_handles import (
     ActivityHandleImpl,
@@ -62,63 +62,14 @@ _GROUPS = {
 }
 
 
-class WorkflowRun(CommandBuilder, Handlers, WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
+class WorkflowRun(Handlers):
     """See the module's description.
 
     Thread: one at a time, whichever of the executor's has the activation.
     """
 
     def __init__(self, det: WorkflowInstanceDetails) -> None:
-        WorkflowLoop.__init__(self)
-        self._defn = det.defn
-        self._info = det.info
-        self._converter = det.payload_converter_factory()
-        self._failure_converter = det.failure_converter_class()
-        self._extern_functions = det.extern_functions
-        self._patch_activation_callback = det.patch_activation_callback
-        self._disable_eager_activities = det.disable_eager_activity_execution
-        self._last_completion_result = det.last_completion_result
-        self._last_failure = det.last_failure
-        self._failure_types: tuple[type[BaseException], ...] = tuple(det.worker_level_failure_exception_types)
-        self._own_failure_types: tuple[type[BaseException], ...] = tuple(det.defn.failure_exception_types)
-        self._versioning_behavior = int(det.defn.versioning_behavior or 0)
-        self._default_flags = det.default_workflow_logic_flags
-        self._seed = det.randomness_seed
-        self._random = random.Random(det.randomness_seed)
-        self._seed_callbacks: list[Callable[[int], None]] = []
-
-        self._object: Any = None
-        self._args: Sequence[Any] = ()
-        self._headers: Mapping[str, Any] = {}
-        self._run_task: Optional[asyncio.Task[None]] = None
-        self._cancel_requested = False
-        self._cancel_reason: Optional[str] = None
-        self._current_details = ""
-        self._memo: dict[str, Any] = {}
-        self._memo_values: Optional[Mapping[str, Any]] = None
-        self._patches_in_history: set[str] = set()
-        self._patches: dict[str, bool] = {}
-        self._metric_meter: Optional[temporalio.common.MetricMeter] = None
-        self._thread_id: Optional[int] = None
-        self._in_query = False
-
-        # The present activation
-        self._is_replaying = False
-        self._activation: Message = {}
-        self._commands: list[Message] = []
-        self._used_flags: list[int] = []
-        self._known_flags: set[int] = set()
-        self._task_error: Optional[BaseException] = None
-
-        # What has been started and not answered, by seq
-        self._seqs: dict[str, int] = {}
-        self._activities: dict[int, ActivityHandleImpl] = {}
-        self._children: dict[int, ChildWorkflowHandleImpl] = {}
-        self._signals_out: dict[int, tuple[asyncio.Future[None], Any]] = {}
-        self._cancels_out: dict[int, asyncio.Future[None]] = {}
-        self._nexus_operations: dict[int, NexusOperationHandleImpl] = {}
-
-        Handlers.__init__(self, det.defn)
+        super().__init__(det)
         self._init_conversion()
         root_outbound = RootOutbound(self)
         self._outbound: WorkflowOutboundInterceptor = root_outbound
@@ -221,25 +172,6 @@ class WorkflowRun(CommandBuilder, Handlers, WorkflowLoop, WorkflowInstance, temp
     def _is_single_batch(self) -> bool:
         return self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
 
-    def _has_flag(self, flag: _WorkflowLogicFlag) -> bool:
-        """Whether a flag is in force. Outside of replay a default one is from now on."""
-        if flag in self._known_flags:
-            return True
-        if self._is_replaying or flag not in self._default_flags:
-            return False
-        self._known_flags.add(flag)
-        self._used_flags.append(int(flag))
-        return True
-
-    def _cancelling_completed_activity_raises(self) -> bool:
-        flag = _WorkflowLogicFlag.RAISE_ON_CANCELLING_COMPLETED_ACTIVITY
-        if flag not in self._known_flags:
-            if self._is_replaying:
-                return False
-            self._known_flags.add(flag)
-            self._used_flags.append(int(flag))
-        return True
-
     def _ensure_object(self, jobs: Sequence[Message]) -> None:
         """Makes the workflow's object before the first handler or the run method sees it."""
         if self._object is not None:
@@ -263,7 +195,7 @@ class WorkflowRun(CommandBuilder, Handlers, WorkflowLoop, WorkflowInstance, temp
         else:
             arg_types = defn.arg_types
             self._args = self._decode_args(init.get("arguments") or (), arg_types)
-        if getattr(defn.cls.__init__, "__temporal_workflow_init", False):
+        if getattr(vars(defn.cls).get("__init__"), "__temporal_workflow_init", False):
             self._object = defn.cls(*self._args)
         else:
             self._object = defn.cls()
@@ -273,7 +205,6 @@ class WorkflowRun(CommandBuilder, Handlers, WorkflowLoop, WorkflowInstance, temp
                 self._own_failure_types = tuple(config.failure_exception_types)
             if config.versioning_behavior:
                 self._versioning_behavior = int(config.versioning_behavior)
-        self._bind_handlers(self._object)
 
     # --------------------------------------------------------------------------------------------- jobs of the workflow
 
@@ -371,21 +302,6 @@ class WorkflowRun(CommandBuilder, Handlers, WorkflowLoop, WorkflowInstance, temp
         temporalio.workflow._Runtime.set_on_loop(self, None)
 
     # ------------------------------------------------------------------------------------- exceptions from workflow code
-
-    async def _guard(self, coro: Awaitable[None]) -> None:
-        """Runs what is the workflow's own code to its end and makes commands of what it raises."""
-        try:
-            await coro
-        except WorkflowBeingEvictedError:
-            raise
-        except (Exception, asyncio.CancelledError, ContinueAsNewError) as err:
-            self._on_workflow_error(err)
-
-    def _guard_sync(self, fn: Callable[..., None], *args: Any) -> None:
-        try:
-            fn(*args)
-        except (Exception, ContinueAsNewError) as err:
-            self._on_workflow_error(err)
 
     def _on_workflow_error(self, err: BaseException) -> None:
         if self._is_evicting:

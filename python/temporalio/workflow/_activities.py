@@ -102,7 +102,7 @@ else:
         """asyncio.Task, made generic for every version of Python."""
 
 
-class ActivityHandle(_AsyncioTask[ReturnType]):
+class ActivityHandle(_AsyncioTask[ReturnType]):  # type: ignore[type-var]
     """A started activity: a task that ends with its result. Cancelling it cancels the activity."""
 
 

@@ -111,7 +111,7 @@ if TYPE_CHECKING:
         event_groups: Optional[Sequence[EventGroup]]
 
 
-class ChildWorkflowHandle(_AsyncioTask[ReturnType], Generic[SelfType, ReturnType]):
+class ChildWorkflowHandle(_AsyncioTask[ReturnType], Generic[SelfType, ReturnType]):  # type: ignore[type-var]
     """A started child workflow: a task that ends with its result. Cancelling it cancels the child."""
 
     @property

@@ -162,7 +162,7 @@ def run(fn: CallableAsyncType) -> CallableAsyncType:
             "Local classes unsupported, @workflow.run cannot be on a local class"
         )
     setattr(fn, _RUN, True)
-    return fn
+    return fn  # type: ignore[return-value]
 
 
 def dynamic_config(fn: MethodSyncNoParam[SelfType, DynamicWorkflowConfig]) -> MethodSyncNoParam[SelfType, DynamicWorkflowConfig]:

@@ -1,0 +1,124 @@
+"""What a workflow run keeps: the fields that its parts share.
+
+The run is built in four layers, each in a file of its own: this state, commands (``_workflow_commands``), handlers
+(``_workflow_handlers``) and the run itself (``_workflow_run``), which applies the jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+import temporalio.common
+import temporalio.workflow
+from temporalio.workflow import ContinueAsNewError
+
+from ._event_loop import WorkflowBeingEvictedError, WorkflowLoop
+from ._interceptor import WorkflowInboundInterceptor, WorkflowOutboundInterceptor
+from ._workflow_instance import (
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    _WorkflowLogicFlag,
+)
+
+if TYPE_CHECKING:
+    from ._workflow_handles import ActivityHandleImpl, ChildWorkflowHandleImpl, NexusOperationHandleImpl
+
+Message = dict[str, Any]
+
+
+class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
+    """See the module's description."""
+
+    _inbound: WorkflowInboundInterceptor
+    _outbound: WorkflowOutboundInterceptor
+
+    def __init__(self, det: WorkflowInstanceDetails) -> None:
+        super().__init__()
+        self._defn = det.defn
+        self._info = det.info
+        self._converter = det.payload_converter_factory()
+        self._failure_converter = det.failure_converter_class()
+        self._extern_functions = det.extern_functions
+        self._patch_activation_callback = det.patch_activation_callback
+        self._disable_eager_activities = det.disable_eager_activity_execution
+        self._last_completion_result = det.last_completion_result
+        self._last_failure = det.last_failure
+        self._failure_types: tuple[type[BaseException], ...] = tuple(det.worker_level_failure_exception_types)
+        self._own_failure_types: tuple[type[BaseException], ...] = tuple(det.defn.failure_exception_types)
+        self._versioning_behavior = int(det.defn.versioning_behavior or 0)
+        self._default_flags = det.default_workflow_logic_flags
+        self._seed = det.randomness_seed
+        self._random = random.Random(det.randomness_seed)
+        self._seed_callbacks: list[Callable[[int], None]] = []
+
+        self._object: Any = None
+        self._args: Sequence[Any] = ()
+        self._headers: Mapping[str, Any] = {}
+        self._run_task: Optional[asyncio.Task[None]] = None
+        self._cancel_requested = False
+        self._cancel_reason: Optional[str] = None
+        self._current_details = ""
+        self._memo: dict[str, Any] = {}
+        self._memo_values: Optional[Mapping[str, Any]] = None
+        self._patches_in_history: set[str] = set()
+        self._patches: dict[str, bool] = {}
+        self._metric_meter: Optional[temporalio.common.MetricMeter] = None
+        self._thread_id: Optional[int] = None
+        self._in_query = False
+
+        # The present activation
+        self._is_replaying = False
+        self._activation: Message = {}
+        self._commands: list[Message] = []
+        self._used_flags: list[int] = []
+        self._known_flags: set[int] = set()
+        self._task_error: Optional[BaseException] = None
+
+        # What has been started and not answered, by seq
+        self._seqs: dict[str, int] = {}
+        self._activities: dict[int, ActivityHandleImpl] = {}
+        self._children: dict[int, ChildWorkflowHandleImpl] = {}
+        self._signals_out: dict[int, tuple[asyncio.Future[None], Any]] = {}
+        self._cancels_out: dict[int, asyncio.Future[None]] = {}
+        self._nexus_operations: dict[int, NexusOperationHandleImpl] = {}
+
+    def _on_workflow_error(self, err: BaseException) -> None:
+        """Makes of an exception of the workflow's code what it means: a command, or a failed task."""
+        raise NotImplementedError
+
+    async def _guard(self, coro: Awaitable[None]) -> None:
+        """Runs what is the workflow's own code to its end and makes commands of what it raises."""
+        try:
+            await coro
+        except WorkflowBeingEvictedError:
+            raise
+        except (Exception, asyncio.CancelledError, ContinueAsNewError) as err:
+            self._on_workflow_error(err)
+
+    def _guard_sync(self, fn: Callable[..., None], *args: Any) -> None:
+        try:
+            fn(*args)
+        except (Exception, ContinueAsNewError) as err:
+            self._on_workflow_error(err)
+
+    def _has_flag(self, flag: _WorkflowLogicFlag) -> bool:
+        """Whether a flag is in force. Outside of replay a default one is from now on."""
+        if flag in self._known_flags:
+            return True
+        if self._is_replaying or flag not in self._default_flags:
+            return False
+        self._known_flags.add(flag)
+        self._used_flags.append(int(flag))
+        return True
+
+    def _cancelling_completed_activity_raises(self) -> bool:
+        flag = _WorkflowLogicFlag.RAISE_ON_CANCELLING_COMPLETED_ACTIVITY
+        if flag not in self._known_flags:
+            if self._is_replaying:
+                return False
+            self._known_flags.add(flag)
+            self._used_flags.append(int(flag))
+        return True
