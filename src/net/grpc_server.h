@@ -47,9 +47,9 @@ struct grpc_server_options {
     size_t header_size_max;             /* [64 KiB] of one request, counted as RFC 9113 6.5.2 does */
     uint32_t connection_count_max;      /* [10,000, or what the descriptor limit allows] */
     uint32_t stream_count_max;          /* [100,000] calls at once on a connection */
-    size_t request_bytes_max;           /* [64 MiB] headers and bodies held for a connection; more is RESOURCE_EXHAUSTED */
+    size_t request_bytes_max;           /* [256 MiB] headers and bodies held for a connection; more is RESOURCE_EXHAUSTED */
     size_t reply_bytes_max;             /* [256 MiB] replies a connection has not taken yet; more is RESOURCE_EXHAUSTED */
-    size_t held_bytes_max;              /* [2 GiB] both, of all connections together */
+    size_t held_bytes_max;              /* [1 GiB] both, of all connections together */
     size_t gzip_reply_size_min;         /* [0: replies are not compressed] else those of that size, if the client accepts */
     duration handshake_timeout;         /* [10 s] until the first HTTP/2 SETTINGS, TLS handshake included */
     duration request_timeout;           /* [60 s] from a request's headers to its last byte */

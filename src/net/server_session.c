@@ -580,9 +580,9 @@ void server_core_init(struct server_core *core, const struct grpc_server_options
     struct grpc_server_options *o = &core->options;
     default_size(&o->message_size_max, 4 << 20);
     default_size(&o->header_size_max, 64 << 10);
-    default_size(&o->request_bytes_max, 64 << 20);
+    default_size(&o->request_bytes_max, 256 << 20);
     default_size(&o->reply_bytes_max, 256 << 20);
-    default_size(&o->held_bytes_max, (size_t)2 << 30);
+    default_size(&o->held_bytes_max, 1 << 30);
     if (o->stream_count_max == 0) o->stream_count_max = 100000;
     default_duration(&o->handshake_timeout, duration_s(10));
     default_duration(&o->request_timeout, duration_s(60));
