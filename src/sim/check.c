@@ -111,6 +111,8 @@ static void see_timer(struct checker *c, struct run_model *run, const pb_history
     struct timer_model *timer = map_u64_get(&run->timers, (uint64_t)e->timer_fired_event_attributes->started_event_id);
     must(c, timer != NULL && !timer->is_over, run, e->event_id, "fires a timer that does not run");
     must(c, !instant_before(at, timer->not_before), run, e->event_id, "fires a timer early");
+    bool is_in_calm = c->sim->is_calm && instant_before(c->sim->calm_at, timer->not_before);
+    must(c, !is_in_calm || instant_since(at, timer->not_before).ns < NS_PER_S, run, e->event_id, "fires a timer late though nothing is wrong");
     timer->is_over = true;
 }
 

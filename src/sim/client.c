@@ -88,7 +88,8 @@ static void ring_next(struct sim *sim, struct alarm *alarm)
     if (!c->is_busy) {
         c->tries = 0;
         if (sim->is_calm) {
-            if (!draw_help(c)) {
+            bool is_time = instant_since(sim->now, sim->calm_at).ns > 150 * NS_PER_S; /* first see what closes without help */
+            if (!is_time || !draw_help(c)) {
                 alarm_set(sim, alarm, duration_s(1));
                 return;
             }

@@ -64,6 +64,13 @@ void cluster_crash(struct sim *sim)
     faulty_set_now(sim->disk, sim->now);
     faulty_crash(sim->disk);
     network_server_gone(sim);
+    struct shard_stats shard;
+    struct matching_stats matching;
+    shard_get_stats(sim->shard, &shard);
+    matching_get_stats(sim->matching, &matching);
+    sim->loaded += shard.loaded;
+    sim->evicted += shard.evicted;
+    sim->persisted += matching.persisted;
     sim->is_up = sim->is_serving = false;
     frontend_destroy(sim->frontend);
     matching_destroy(sim->matching);

@@ -34,6 +34,7 @@ struct faulty_store {
     uint64_t epoch;
     err failed;                   /* a commit has failed; until recover */
     bool is_full, has_fired;
+    bool is_tainted;              /* reads see what has failed, until recover: the failure was noticed late */
     int64_t armed;
     struct faulty_stats stats;
 };
@@ -140,13 +141,13 @@ static void submit_commit(struct store *store, struct store_commit *commit)
     entry->from = commit;
     entry->failure = judge(f, commit);
     f->stats.commits++;
-    if (entry->failure == ERR_NONE) {
-        err result = apply(f, f->seen, entry);
-        ensure(result == ERR_NONE); /* what the shard writes is sound */
-    } else if (entry->failure != ERR_STALE_LEASE && f->failed == ERR_NONE) {
+    if (entry->failure != ERR_NONE && entry->failure != ERR_STALE_LEASE && f->failed == ERR_NONE) {
         f->failed = entry->failure;
+        f->is_tainted = f->options.delay_max.ns != 0 && prng_chance(&f->prng, 8);
         f->stats.failed++;
     }
+    if (entry->failure == ERR_NONE || (f->is_tainted && entry->failure != ERR_STALE_LEASE))
+        ensure(apply(f, f->seen, entry) == ERR_NONE); /* what the shard writes is sound */
     list_push(&f->pending, &entry->link);
     f->last_durable = instant_max(f->last_durable, instant_add(f->now, delay(f)));
     heap_put(&f->due_commits, &entry->due, f->last_durable);
@@ -257,6 +258,8 @@ static void recover(struct store *store, uint32_t shard)
     (void)shard;
     ensure(list_is_empty(&f->pending)); /* the shard waits for every answer first */
     f->failed = ERR_NONE;
+    if (f->is_tainted) forget_undurable(f);
+    f->is_tainted = false;
 }
 
 static void stays_open(struct store *store) { (void)store; }
@@ -355,6 +358,7 @@ void faulty_crash(struct faulty_store *f)
     }
     free_questions(f);
     f->failed = ERR_NONE;
+    f->is_tainted = false;
     f->last_durable = f->now;
     forget_undurable(f);
 }

@@ -118,6 +118,7 @@ static void sim_calm(struct sim *sim)
 {
     sim_trace(sim, "calm");
     sim->is_calm = true;
+    sim->calm_at = instant_add(sim->now, duration_s(30));
     cluster_calm(sim);
     workers_calm(sim);
 }
@@ -167,8 +168,9 @@ static uint64_t run_seed(uint64_t seed, bool is_loud)
     size_t runs, events;
     checker_stats(&sim, &runs, &events);
     struct faulty_stats disk = faulty_get_stats(sim.disk);
-    printf("seed %" PRIu64 ": %zu runs, %zu events, %" PRIu64 " requests, %" PRIu64 " commits, %" PRIu64 " lives, %" PRIu64 " failed, trace %016" PRIx64 "\n",
-           seed, runs, events, sim.rpc_count, disk.durable, sim.life, disk.failed, sim.trace_hash);
+    printf("seed %" PRIu64 ": %zu runs, %zu events, %" PRIu64 " requests, %" PRIu64 " commits, %" PRIu64 " lives, %" PRIu64 " failures, %" PRIu64 " loads, %" PRIu64
+           " evictions, %" PRIu64 " tasks stored, trace %016" PRIx64 "\n",
+           seed, runs, events, sim.rpc_count, disk.durable, sim.life, disk.failed, sim.loaded, sim.evicted, sim.persisted, sim.trace_hash);
     workers_destroy(&sim);
     cluster_destroy(&sim);
     network_destroy(&sim);

@@ -44,6 +44,7 @@ struct sim {
     struct prng prng;               /* of actors and network; the server has its own */
     struct weather weather;
     bool is_calm;                   /* faults have stopped */
+    instant calm_at;                /* since then, and a while for what was under way */
     uint64_t trace_hash, trace_count;
     bool is_loud;                   /* print the trace */
     struct heap alarms;
@@ -68,6 +69,7 @@ struct sim {
     struct checker *checker;        /* check.c */
     struct list workers, clients;
     uint64_t rpc_count;
+    uint64_t loaded, evicted, persisted; /* over all lives of the server */
 };
 
 /* One line of the trace: hashed always, printed when loud. */
