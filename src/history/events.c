@@ -1,5 +1,4 @@
-#include "history/events.h"
-#include "history/values.h"
+#include "history/machines.h"
 
 enum { CACHE_MAX = 64 * 1024, CACHE_KEEP = 16 * 1024 };
 
@@ -59,6 +58,7 @@ int64_t event_add(struct execution *e, struct step *step, event *ev)
 {
     ensure(execution_is_open(e));
     if (!task_is(e, WORKFLOW_TASK_STATE_STARTED) || !waits_for_task(ev->event_type)) return write_now(e, step, ev);
+    if (e->s->task->kind == WORKFLOW_TASK_KIND_SPECULATIVE) workflow_task_write_held(e, step); /* a task with news is there to stay */
     struct item *item = item_new(e, ITEM_BUFFERED, ++e->s->last_buffered, STR_EMPTY);
     item->buffered->number = e->s->last_buffered;
     item->buffered->event = PB_ENCODE_ARENA(pb_history_HistoryEvent, ev, &item->arena);

@@ -331,6 +331,16 @@ static void sweep_core(struct execution *e, size_t encoded)
     e->arena = swept;
 }
 
+/* A speculative task is not stored: the updates it carries are not either. */
+static struct str encode_core(struct execution *e, struct arena *arena)
+{
+    pb_store_WorkflowTask *task = e->s->task, none = {.attempt = task->attempt};
+    if (task->kind == WORKFLOW_TASK_KIND_SPECULATIVE) e->s->task = &none;
+    struct str bytes = PB_ENCODE_ARENA(pb_store_RunState, e->s, arena);
+    e->s->task = task;
+    return bytes;
+}
+
 void execution_flush(struct execution *e, const struct step *step, struct arena *arena, struct execution_flush *flush)
 {
     *flush = (struct execution_flush){.is_new = e->is_new};
@@ -354,7 +364,7 @@ void execution_flush(struct execution *e, const struct step *step, struct arena 
     flush->is_wake_changed = e->is_new || !e->s->has_wake || e->s->wake_at != wake.ns;
     e->s->wake_at = wake.ns;
     e->s->has_wake = true;
-    flush->state = PB_ENCODE_ARENA(pb_store_RunState, e->s, arena);
+    flush->state = encode_core(e, arena);
     sweep_core(e, flush->state.size);
     e->is_new = e->is_dirty = e->is_visibility_dirty = false;
 }

@@ -4,7 +4,7 @@
 
 #include "base/test.h"
 
-enum { STEPS = 400, HANDS = 6, IDS = 3 };
+enum { STEPS = 3000, HANDS = 6, IDS = 3 };
 
 struct walk {
     struct world w;
@@ -46,7 +46,7 @@ static pb_command_Command *some_command(struct walk *k, struct execution *e)
     static const char *const names[] = {"1", "2", "3"};
     const char *name = names[below(k, 3)];
     pb_command_Command *c;
-    switch (below(k, 16)) {
+    switch (below(k, 22)) {
     case 0: return timer(w, name, (int64_t)below(k, 30));
     case 1: return cancel_timer(w, name);
     case 2: return cancel_activity(w, (int64_t)below(k, (uint64_t)execution_next_event_id(e)));
@@ -189,6 +189,13 @@ static void clear_up(struct walk *k)
         if (!is_any_open) return;
         world_advance(w, duration_s(5));
     }
+    for (struct list *link = w->runs.next; link != &w->runs; link = link->next) {
+        const struct execution *e = container_of(link, struct world_run, link)->e;
+        if (execution_is_open(e))
+            fprintf(stderr, "run %" PRId64 ": %.*s, task %d attempt %d, first task at %" PRId64 ", waits for parent %d, next wake %" PRId64 " now %" PRId64 "\n", execution_run(e),
+                    STR_ARG(execution_workflow_id(e)), e->s->task->state, e->s->task->attempt, e->s->first_task_at, e->s->is_waiting_for_parent,
+                    execution_next_wake(e).ns, w->now.ns);
+    }
     check(!"a run stays open");
 }
 
@@ -201,13 +208,14 @@ static void walk(uint64_t seed)
     for (int i = 0; i < STEPS && test_failures == 0; i++) one(&k);
     clear_up(&k);
     if (test_failures != 0) fprintf(stderr, "seed %" PRIu64 "\n", seed);
+    if (getenv("WALK_LOUD") != NULL) fprintf(stderr, "runs %" PRId64 " reloads %" PRIu64 "\n", k.w.next_run - 1, k.w.reloads);
     world_fini(&k.w);
 }
 
 TEST(whatever_clients_and_workers_do)
 {
     const char *from = getenv("WALK_SEED"), *count = getenv("WALK_COUNT");
-    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 1, n = count != NULL ? strtoull(count, NULL, 10) : 60;
+    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 1, n = count != NULL ? strtoull(count, NULL, 10) : 40;
     for (uint64_t seed = first; seed < first + n && test_failures == 0; seed++) {
         if (getenv("WALK_LOUD") != NULL) fprintf(stderr, "seed %" PRIu64 "\n", seed);
         walk(seed);
