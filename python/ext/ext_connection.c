@@ -167,13 +167,16 @@ static bool read_tls(PyObject *options, struct connection_options *o)
 static bool read_options(PyObject *options, struct connection_options *o, struct header_list *headers, PyObject **holder)
 {
     PyObject *keepalive, *proxy;
-    int64_t timeout = 0;
+    int64_t timeout = 0, payloads = 0, memo = 0;
     *o = (struct connection_options){0};
     if (!option_str(options, "target_host", &o->target) || !read_tls(options, o) || !option_str(options, "api_key", &o->api_key) ||
         !read_headers(option_get(options, "metadata"), holder, headers) || !option_str(options, "client_name", &o->client_name) ||
         !option_str(options, "client_version", &o->client_version) || !read_retry(options, &o->retry) ||
         !option_dict(options, "keep_alive", &keepalive) || !option_dict(options, "proxy", &proxy) ||
-        !option_bool(options, "gzip", &o->gzip) || !option_int(options, "connect_timeout", &timeout)) return false;
+        !option_bool(options, "gzip", &o->gzip) || !option_int(options, "connect_timeout", &timeout) ||
+        !option_int(options, "payloads_warn_size", &payloads) || !option_int(options, "memo_warn_size", &memo)) return false;
+    o->payloads_warn_size = payloads > 0 ? (size_t)payloads : 0;
+    o->memo_warn_size = memo > 0 ? (size_t)memo : 0;
     o->metadata = (struct grpc_metadata){headers->headers, headers->count};
     o->connect_timeout.ns = timeout;
     if (keepalive != NULL) {

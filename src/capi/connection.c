@@ -1,6 +1,8 @@
 #include "capi/connection.h"
 
+#include "base/log.h"
 #include "base/prng.h"
+#include "capi/payload_size.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,6 +22,7 @@ struct connection {
     struct arena arena; /* of the options */
     struct connection_retry retry;
     bool gzip;
+    size_t payloads_warn_size, memo_warn_size;
     pthread_mutex_t mutex; /* guards the two below */
     struct headers metadata;
     char *authorization; /* "Bearer …"; NULL: none */
@@ -289,10 +292,33 @@ static void on_cancel(struct mail *mail)
     connection_call_unref(call);
 }
 
+static void warn(const char *what, struct str path, size_t size, size_t limit)
+{
+    char sizes[2][24];
+    char *operation = str_dup_c(method_of(path));
+    snprintf(sizes[0], sizeof sizes[0], "%zu", size);
+    snprintf(sizes[1], sizeof sizes[1], "%zu", limit);
+    log_warn("temporal_client", what, "operation", operation, "size", sizes[0], "warn_size", sizes[1]);
+    free(operation);
+}
+
+/* Large payloads are sent all the same; servers refuse them from some size on. */
+static void warn_of_size(const struct connection *c, const struct connection_request *request)
+{
+    size_t payloads = c->payloads_warn_size != 0 ? c->payloads_warn_size : SIZE_MAX, memo = c->memo_warn_size != 0 ? c->memo_warn_size : SIZE_MAX;
+    if (request->body.size <= size_min(payloads, memo) || !log_is_on(LOG_WARN)) return;
+    const struct pb_method *method = pb_method_find(request->path);
+    if (method == NULL) return;
+    struct payload_size size = payload_size_of(pb_method_request(method), request->body);
+    if (size.payloads > payloads) warn("payloads are larger than the size to warn of", request->path, size.payloads, payloads);
+    if (size.memo > memo) warn("a memo is larger than the size to warn of", request->path, size.memo, memo);
+}
+
 bool connection_call_start(struct connection *connection, const struct connection_request *request,
                            void (*done)(void *arg, const struct grpc_response *response), void *arg, struct connection_call **out)
 {
     struct connection_call *call = xcalloc(1, sizeof *call);
+    warn_of_size(connection, request);
     atomic_init(&call->references, 2); /* the caller's, and that of the call on its way */
     atomic_init(&call->is_cancelled, false);
     call->connection = connection_ref(connection);
@@ -457,6 +483,8 @@ err connection_create(struct connection **out, struct runtime *runtime, const st
     prng_init(&c->prng, (uint64_t)(uintptr_t)c ^ (uint64_t)time(NULL) << 20);
     c->retry = o->retry.initial_interval.ns != 0 ? o->retry : connection_retry_default();
     c->gzip = o->gzip;
+    c->payloads_warn_size = o->payloads_warn_size;
+    c->memo_warn_size = o->memo_warn_size;
     c->client_name = arena_str(&c->arena, o->client_name);
     c->client_version = arena_str(&c->arena, o->client_version);
     arena_init(&c->metadata.arena, 0, 0);

@@ -43,6 +43,7 @@ struct connection_options {
     struct str proxy, proxy_user, proxy_password;
     bool gzip;
     duration connect_timeout;
+    size_t payloads_warn_size, memo_warn_size; /* bytes; a request beyond is logged as a warning; 0 = never */
 };
 
 /* ERR_INVALID: target, header or TLS material; words in `error`, in the arena. */
