@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ADDRESSES_MAX = 16, WRITE_SIZE = 64 * 1024, PROXY_ANSWER_MAX = 8 * 1024 };
+enum {
+    ADDRESSES_MAX = 16, WRITE_SIZE = 64 * 1024, PROXY_ANSWER_MAX = 8 * 1024,
+    ADDRESS_SHARE_MS = 2000, /* the most that one address may take while others wait */
+};
 
 enum phase { PHASE_RESOLVING, PHASE_CONNECTING, PHASE_PROXY, PHASE_TLS, PHASE_SETTINGS, PHASE_READY };
 
@@ -34,7 +37,7 @@ struct client_link {
     struct sockaddr_storage addresses[ADDRESSES_MAX];
     size_t address_count, address_index;
     struct buf proxy_answer;
-    struct timer connect_timer, keepalive_timer, idle_timer;
+    struct timer connect_timer, address_timer, keepalive_timer, idle_timer;
     struct loop_defer defer; /* flush, or report the loss, at the end of the turn */
     bool is_lost, is_ping_sent, was_ready;
     char why[256];
@@ -67,6 +70,7 @@ void client_link_destroy(struct client_link *link)
     }
     drop_socket(link);
     loop_timer_stop(loop, &link->connect_timer);
+    loop_timer_stop(loop, &link->address_timer);
     loop_timer_stop(loop, &link->keepalive_timer);
     loop_timer_stop(loop, &link->idle_timer);
     loop_defer_stop(loop, &link->defer);
@@ -298,10 +302,18 @@ static void try_address(struct client_link *link);
 static void try_next_address(struct client_link *link, int failure)
 {
     char address[80];
+    loop_timer_stop(link->options.loop, &link->address_timer);
     address_format(&link->addresses[link->address_index], address, sizeof address);
     drop_socket(link);
     if (++link->address_index < link->address_count) try_address(link);
     else lose(link, "can not connect to %s: %s", address, uv_strerror(failure));
+}
+
+/* Packets to an address may just vanish, as with IPv6 where only the name knows it. */
+static void on_address_timeout(struct timer *timer, instant now)
+{
+    (void)now;
+    try_next_address(container_of(timer, struct client_link, address_timer), UV_ETIMEDOUT);
 }
 
 static void on_connected(uv_connect_t *connect, int status)
@@ -312,6 +324,7 @@ static void on_connected(uv_connect_t *connect, int status)
         try_next_address(link, status);
         return;
     }
+    loop_timer_stop(link->options.loop, &link->address_timer);
     uv_tcp_nodelay(&link->socket->pipe.tcp, 1);
     pipe_set_reading(&link->socket->pipe, true);
     if (!str_is_empty(link->options.tunnel)) ask_proxy(link);
@@ -326,7 +339,12 @@ static void try_address(struct client_link *link)
     socket->link = link;
     link->socket = socket;
     int result = uv_tcp_connect(&socket->connect, &socket->pipe.tcp, (struct sockaddr *)&link->addresses[link->address_index], on_connected);
-    if (result != 0) try_next_address(link, result);
+    if (result != 0) {
+        try_next_address(link, result);
+    } else if (link->address_index + 1 < link->address_count && link->options.connect_timeout.ns > 0) {
+        duration share = {link->options.connect_timeout.ns / (int64_t)link->address_count};
+        loop_timer_in(link->options.loop, &link->address_timer, duration_min(share, duration_ms(ADDRESS_SHARE_MS)));
+    }
 }
 
 static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *results)
@@ -387,6 +405,7 @@ struct client_link *client_link_create(const struct client_link_options *options
     link->owner = owner;
     link->defer.run = on_defer;
     link->connect_timer.fire = on_connect_timeout;
+    link->address_timer.fire = on_address_timeout;
     link->keepalive_timer.fire = on_keepalive;
     link->idle_timer.fire = on_idle;
     if (options->connect_timeout.ns > 0) loop_timer_in(options->loop, &link->connect_timer, options->connect_timeout);

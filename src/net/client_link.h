@@ -2,7 +2,8 @@
  *
  *   RESOLVING ─► CONNECTING ─► (PROXY) ─► (TLS) ─► SETTINGS ─► READY ─► closed
  *
- * The addresses of a name are tried one after the other. After `on_lost` the link is gone. */
+ * The addresses of a name are tried one after the other, the last one for as long as connect_timeout leaves. After
+ * `on_lost` the link is gone. */
 #ifndef NET_CLIENT_LINK_H
 #define NET_CLIENT_LINK_H
 

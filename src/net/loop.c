@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <uv.h>
 
@@ -262,6 +263,16 @@ struct loop_signal *loop_signal_start(struct loop *loop, int number, void (*call
 static void free_signal(uv_handle_t *handle) { free(handle->data); }
 
 void loop_signal_stop(struct loop_signal *signal) { uv_close((uv_handle_t *)&signal->uv, free_signal); }
+
+size_t loop_raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    return limit.rlim_cur < SIZE_MAX ? (size_t)limit.rlim_cur : SIZE_MAX;
+}
 
 struct uv_loop_s *loop_uv(struct loop *loop) { return &loop->uv; }
 struct timer_set *loop_steady_timers(struct loop *loop) { return &loop->steady_timers; }

@@ -58,6 +58,10 @@ struct loop_signal;
 struct loop_signal *loop_signal_start(struct loop *loop, int number, void (*on_signal)(void *arg, int number), void *arg);
 void loop_signal_stop(struct loop_signal *signal);
 
+/* Asks the system for as many descriptors as it allows this process (RLIMIT_NOFILE); returns how many that are. A server
+ * does this before it listens. */
+size_t loop_raise_descriptor_limit(void);
+
 /* For net/ itself and for libraries that know libuv. */
 struct uv_loop_s *loop_uv(struct loop *loop);
 struct timer_set *loop_steady_timers(struct loop *loop);

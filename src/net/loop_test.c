@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 struct probe {
     struct timer timer;
@@ -152,6 +153,19 @@ TEST(signals_are_told_to_the_loop)
     check_int(seen, SIGUSR1);
     loop_signal_stop(signal);
     loop_destroy(loop);
+}
+
+TEST(the_descriptor_limit_can_be_raised)
+{
+    struct rlimit before, low, after;
+    ensure(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    low = before;
+    low.rlim_cur = 100;
+    ensure(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    check_int(loop_raise_descriptor_limit(), before.rlim_max);
+    ensure(getrlimit(RLIMIT_NOFILE, &after) == 0);
+    check_int(after.rlim_cur, before.rlim_max);
+    ensure(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 static void count(struct timer *timer, instant now) { (void)now, (void)timer, log_text[0]++; }
