@@ -4,6 +4,20 @@
 
 #define CLOSE_OPEN "9223372036854775807" /* close of what is open */
 
+/* A minute, 8 minutes, … */
+int64_t visibility_class_longest(int number)
+{
+    return number == VISIBILITY_CLASS_COUNT - 1 ? INT64_MAX : 60 * NS_PER_S << 3 * number;
+}
+
+int visibility_class_of(int64_t took)
+{
+    int number = 0;
+    while (took > visibility_class_longest(number)) number++;
+    return number;
+}
+_Static_assert(60 * NS_PER_S << 3 * (VISIBILITY_CLASS_COUNT - 2) > 0, "within 64 bits");
+
 struct writer {
     struct buf text;
     struct visibility_param *params;
@@ -405,7 +419,7 @@ static void put_id_runs(struct writer *w, const struct visibility_node *ids)
 bool visibility_sql_probe(const struct visibility_query *query, int64_t namespace_key, struct arena *arena, struct visibility_sql *sql)
 {
     struct hints h = hints_of(query);
-    if (h.range == NULL || h.ids != NULL || h.value != NULL || query->has_division) return false;
+    if (h.range == NULL || h.ids != NULL || query->has_division) return false;
     struct writer w = writer_of(namespace_key, arena);
     put(&w, "select count(*) from (");
     put_range_runs(&w, h.range);
@@ -511,6 +525,30 @@ static void put_status_arms(struct arms *a, const struct hints *h)
             struct str from = part_end(a->w, kept);
             put_arm(a, "v", from.data, !is_closed_only(bit), !is_open_only(bit));
         }
+    }
+}
+
+/* By how long it took, for a filter on the start time: each class says how far behind the start its closes may be. Worth it where most rows
+ * match; a rare status is found by its own index. */
+static bool wants_length_arms(const struct hints *h)
+{
+    return h->start_max != INT64_MAX && h->type == NULL && (h->statuses & UINT32_C(1) << 2) != 0;
+}
+
+static void put_length_arms(struct arms *a, const struct hints *h)
+{
+    for (int class = 0; class < VISIBILITY_CLASS_COUNT; class++) {
+        struct buf kept = part_begin(a->w);
+        struct visibility_spans spans = a->list->spans;
+        int64_t high, longest = visibility_class_longest(class);
+        buf_printf(&a->w->text, "visibility v indexed by visibility_by_length where v.namespace = ?1 and v.class = %d", class);
+        if (!__builtin_add_overflow(h->start_max, longest, &high)) {
+            put(a->w, " and v.close <= ");
+            put_number(a->w, high);
+        }
+        put_close_bounds(a->w, h, &spans, STATUS_EITHER);
+        struct str from = part_end(a->w, kept);
+        put_arm(a, "v", from.data, false, true);
     }
 }
 
@@ -623,6 +661,11 @@ static void put_default_keys(struct arms *a, const struct hints *h)
         put_sorted(a, source_of(a->w, query, h, a->list->is_gathered).data);
     } else if (h->value != NULL && has_few_words) {
         put_value_arms(a, h);
+    } else if (wants_length_arms(h)) {
+        struct hints open = *h;
+        open.statuses &= STATUS_OPEN | STATUS_EITHER; /* of status 0 the closed ones come twice, which the union mends */
+        put_status_arms(a, &open);
+        put_length_arms(a, h);
     } else {
         put_status_arms(a, h);
     }
@@ -765,11 +808,50 @@ static void put_status_set(struct writer *w, uint32_t statuses)
     put(w, ")");
 }
 
+/* One attribute with one kind of value, asked for by itself: the inverted table alone can tell, for ordinary rows are all it has of such. */
+static bool is_plain_attribute(const struct attribute *a)
+{
+    return a->field == FIELD_ATTRIBUTE && a->type != ATTRIBUTE_TEXT && a->type != ATTRIBUTE_KEYWORD_LIST;
+}
+
+static bool count_is_by_value(const struct visibility_query *query)
+{
+    const struct visibility_node *node = query->where;
+    return query->group_count == 0 && node != NULL && is_equality(node) && node->attribute != NULL && is_plain_attribute(node->attribute);
+}
+
+static bool group_is_by_value(const struct visibility_query *query)
+{
+    return query->group_count == 1 && query->where == NULL && is_plain_attribute(query->groups[0]);
+}
+
+static struct visibility_sql count_by_value(struct writer *w, const struct visibility_node *node)
+{
+    put(w, "select count(*) from visibility_value where name = ");
+    put_name_id(w, node->attribute->name);
+    put(w, " and ");
+    put_range(w, node, "value", false);
+    return finish(w);
+}
+
+static struct visibility_sql group_by_value(struct writer *w, const struct attribute *a)
+{
+    put(w, "select n, value from (select count(*) as n, value from visibility_value where name = ");
+    put_name_id(w, a->name);
+    put(w, " group by value union all select (select coalesce(sum(n), 0) from visibility_count where namespace = ?1)"
+           " - (select count(*) from visibility_value where name = ");
+    put_name_id(w, a->name);
+    put(w, "), null) where n > 0 order by 1 desc, 2");
+    return finish(w);
+}
+
 struct visibility_sql visibility_sql_count(const struct visibility_query *query, int64_t namespace_key, struct arena *arena)
 {
     struct writer w = writer_of(namespace_key, arena);
     struct hints h = hints_of(query);
     bool is_counted = query_is_counted(query);
+    if (count_is_by_value(query)) return count_by_value(&w, query->where);
+    if (group_is_by_value(query)) return group_by_value(&w, query->groups[0]);
     put(&w, is_counted ? "select coalesce(sum(v.n), 0)" : "select count(*)");
     for (size_t i = 0; i < query->group_count; i++) {
         put(&w, ", ");

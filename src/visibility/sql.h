@@ -27,6 +27,11 @@ struct visibility_spans {
     int64_t shortest, longest;   /* close - start lies between */
 };
 
+/* Closed rows are sorted into classes by close - start, each with a longest one; the last has none (INT64_MAX). Stored. */
+enum { VISIBILITY_CLASS_COUNT = 9 };
+int visibility_class_of(int64_t took);
+int64_t visibility_class_longest(int number);
+
 struct visibility_list {
     const struct visibility_query *query;
     int64_t namespace_key;

@@ -73,9 +73,9 @@
     X(ROW_OLD,       "select namespace, status, type, close, start, version, division is not null, attributes is not null or parent_id is not null,"  \
                      " parent_id, rest from visibility where run = ?1")                                                                 \
     X(ROW_INSERT,    "insert into visibility(run, namespace, status, type, close, start, version, execution, duration, length, size,"   \
-                     " transitions, workflow_id, run_id, task_queue, parent_id, parent_run, root_id, root_run, division, attributes, rest)" \
-                     " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)")    \
-    X(ROW_CLOSE,     "update visibility set status = ?3, close = ?5, version = ?7, execution = ?8, duration = ?9, length = ?10, size = ?11,"  \
+                     " transitions, workflow_id, run_id, task_queue, parent_id, parent_run, root_id, root_run, division, attributes, rest, class)" \
+                     " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)")    \
+    X(ROW_CLOSE,     "update visibility set status = ?3, close = ?5, class = ?23, version = ?7, execution = ?8, duration = ?9, length = ?10, size = ?11,"  \
                      " transitions = ?12, task_queue = ?15, attributes = ?21, rest = ?22 where run = ?1")                               \
     X(ROW_UPDATE,    "update visibility set version = ?7, execution = ?8, duration = ?9, length = ?10, size = ?11, transitions = ?12,"  \
                      " task_queue = ?15, attributes = ?21, rest = ?22 where run = ?1")                                                  \

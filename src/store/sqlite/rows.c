@@ -1,7 +1,7 @@
 #include "store/sqlite/rows.h"
 
 #include "proto/json.h"
-#include "visibility/match.h"
+#include "visibility/sql.h"
 
 #include <stdlib.h>
 
@@ -163,6 +163,7 @@ struct value_walk { /* one attribute's values, into the table or out of it */
     struct rows *rows;
     enum statement statement;
     int64_t name, close, start, run;
+    bool is_words_only;          /* a row of a division: its words can not be found otherwise, its other values can */
     err result;
 };
 
@@ -187,6 +188,7 @@ static void word_apply(void *arg, struct str word)
 
 static err values_apply(struct value_walk *walk, int64_t namespace_key, struct str name, const struct attribute_values *values)
 {
+    if (walk->is_words_only && (values->count == 0 || values->values[0].type != ATTRIBUTE_TEXT)) return ERR_NONE;
     TRY(id_of(walk->rows, SQL_NAME_ID, SQL_NAME_INSERT, namespace_key, name, &walk->name));
     for (size_t i = 0; i < values->count; i++) {
         if (values->values[i].type == ATTRIBUTE_TEXT) attribute_words(values->values[i].text, word_apply, walk);
@@ -279,7 +281,7 @@ static err old_values_delete(struct rows *rows, int64_t run, const struct rows_o
 {
     pb_store_VisibilityRow *row;
     TRY(PB_DECODE(&rows->arena, old->rest, pb_store_VisibilityRow, &row));
-    struct value_walk walk = {rows, SQL_VALUE_DELETE, 0, old->close, old->start, run, ERR_NONE};
+    struct value_walk walk = {rows, SQL_VALUE_DELETE, 0, old->close, old->start, run, old->has_division, ERR_NONE};
     return row_values_apply(&walk, old->namespace_key, old->parent_id, row->search_attributes);
 }
 
@@ -303,7 +305,7 @@ static struct str rest_of(struct rows *rows, const pb_store_VisibilityRow *row)
 }
 
 /* The same numbers in all three statements. */
-static void row_bind(struct rows *rows, sqlite3_stmt *st, const pb_store_VisibilityRow *row, int64_t type)
+static void row_bind(struct rows *rows, sqlite3_stmt *st, enum statement which, const pb_store_VisibilityRow *row, int64_t type)
 {
     bool is_closed = row->close_time != NULL;
     int64_t numbers[] = {row->run_key, row->namespace_key, row->status, type, visibility_row_close(row), visibility_row_start(row), row->version};
@@ -319,6 +321,7 @@ static void row_bind(struct rows *rows, sqlite3_stmt *st, const pb_store_Visibil
                           row->namespace_division, attributes_json(rows, row->search_attributes)};
     for (size_t i = 0; i < countof(texts); i++) bind_text_or_null(st, (int)i + 15, texts[i]);
     bind_bytes(st, 22, rest_of(rows, row));
+    if (which != SQL_ROW_UPDATE) bind_when_closed(st, 23, is_closed, visibility_class_of(visibility_row_close(row) - visibility_row_start(row)));
 }
 
 static err row_write(struct rows *rows, const pb_store_VisibilityRow *row)
@@ -338,12 +341,13 @@ static err row_write(struct rows *rows, const pb_store_VisibilityRow *row)
         TRY(database_run(rows->db, st));
     }
     bool is_in_place = is_same && old.close == close && old.status == row->status;
-    sqlite3_stmt *st = database_use(rows->db, is_in_place ? SQL_ROW_UPDATE : is_same ? SQL_ROW_CLOSE : SQL_ROW_INSERT);
-    row_bind(rows, st, row, type);
+    enum statement which = is_in_place ? SQL_ROW_UPDATE : is_same ? SQL_ROW_CLOSE : SQL_ROW_INSERT;
+    sqlite3_stmt *st = database_use(rows->db, which);
+    row_bind(rows, st, which, row, type);
     TRY(database_run(rows->db, st));
     if (!has_division) change_note(rows, row->namespace_key, type, row->status, 1);
     if (close != INT64_MAX) TRY(span_widen(rows, row->namespace_key, close - start));
-    struct value_walk walk = {rows, SQL_VALUE_INSERT, 0, close, start, row->run_key, ERR_NONE};
+    struct value_walk walk = {rows, SQL_VALUE_INSERT, 0, close, start, row->run_key, has_division, ERR_NONE};
     return row_values_apply(&walk, row->namespace_key, row->parent_workflow_id, row->search_attributes);
 }
 
