@@ -248,7 +248,7 @@ def client() -> Client:
     found = _Context.current().client
     if found is None:
         raise RuntimeError(
-            "There is no client here: only async activities have the worker's. In tests, give one to ActivityEnvironment."
+            "No client available: only async activities have the worker's; in tests, give one to ActivityEnvironment"
         )
     return found
 

@@ -205,29 +205,21 @@ class WorkflowEnvironment:
         return self._client
 
     async def connect_client(self, **kwargs: Any) -> temporalio.client.Client:
-        """Connects another client to the same server and namespace.
+        """Connects another client to the same server and namespace, with default options otherwise.
 
         Args:
             kwargs: What shall be different, as in :py:meth:`temporalio.client.Client.connect`.
         """
         config = self._client.service_client.config
         options: dict[str, Any] = {
-            "target_host": config.target_host,
             "namespace": self._client.namespace,
             "api_key": config.api_key,
             "tls": config.tls,
-            "retry_config": config.retry_config,
-            "keep_alive_config": config.keep_alive_config,
             "rpc_metadata": config.rpc_metadata,
-            "data_converter": self._client.data_converter,
-            "interceptors": self._client.config()["interceptors"],
-            "plugins": self._client.config()["plugins"],
-            "default_workflow_query_reject_condition": self._client.config()[
-                "default_workflow_query_reject_condition"
-            ],
+            "runtime": config.runtime,
             **kwargs,
         }
-        return await temporalio.client.Client.connect(**options)
+        return await temporalio.client.Client.connect(options.pop("target_host", config.target_host), **options)
 
     async def shutdown(self) -> None:
         """Ends the server, if it was started for this environment."""
