@@ -36,6 +36,9 @@ static void on_call(void *arg, struct grpc_call *call)
         grpc_call_reply(call, body.data, body.size);
     } else if (str_equal(path, STR("/test.Echo/Park"))) {
         park(f, call);
+    } else if (str_equal(path, STR("/test.Echo/Watch"))) {
+        park(f, call);
+        ensure(grpc_call_send(call, "first", 5) == ERR_NONE);
     } else if (str_equal(path, STR("/test.Echo/Fail"))) {
         grpc_call_fail(call, GRPC_NOT_FOUND, STR("no 100% \xc3\xbcnicode\nthing"), body);
     } else if (str_equal(path, STR("/test.Echo/Headers"))) {
@@ -135,7 +138,7 @@ struct result *fixture_call(struct fixture *f, const char *method, struct str bo
     *pending = (struct pending){f, &f->results[f->result_count++]};
     extra.path = arena_printf(&f->arena, "/test.Echo/%s", method);
     extra.body = body;
-    bool is_stream = strcmp(method, "Stream") == 0;
+    bool is_stream = strcmp(method, "Stream") == 0 || strcmp(method, "Watch") == 0;
     struct grpc_client_call *started = is_stream ? grpc_client_stream(f->client, &extra, on_message, on_done, pending)
                                                  : grpc_client_call(f->client, &extra, on_done, pending);
     ensure(!pending->result->is_done);

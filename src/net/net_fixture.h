@@ -1,6 +1,7 @@
 /* net/net_fixture.h: a server and a client in one process on one loop, for the tests of net/.
  *
- * The server knows the methods of tests/net/echo_server.c: Echo, Park, Fail, Stream; and counts what its handler sees. */
+ * The server knows the methods of tests/net/echo_server.c: Echo, Park, Fail, Stream, and of
+ * its own Headers, Subject and Watch (streams "first", then waits); and counts what its handler sees. */
 #ifndef NET_NET_FIXTURE_H
 #define NET_NET_FIXTURE_H
 
