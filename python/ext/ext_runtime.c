@@ -62,7 +62,7 @@ static bool read_buckets(PyObject *dict, struct metrics_options *o)
 {
     PyObject *key, *value; /* borrowed */
     Py_ssize_t at = 0;
-    if (dict == NULL) return true;
+    if (dict == NULL || o->buckets != NULL) return true; /* those of the page go before those of the collector */
     Py_ssize_t count = PyDict_Size(dict);
     if (count < 0) return false;
     struct metrics_buckets *all = xcalloc((size_t)count + 1, sizeof *all);
@@ -96,22 +96,25 @@ static bool option_dict(PyObject *options, const char *key, PyObject **out) /* b
 static bool open_metrics(struct object *self)
 {
     struct metrics_options o = {.prefix = STR("temporal_")};
-    PyObject *page, *buckets = NULL, *global;
+    PyObject *page, *collector, *buckets = NULL, *global;
     struct labels labels = {.count = 0};
     int64_t update_max = 0;
     bool has_service_name = true;
-    bool ok = option_dict(self->options, "prometheus", &page) && option_int(self->options, "metric_buffer_size", &update_max) &&
+    bool ok = option_dict(self->options, "prometheus", &page) && option_dict(self->options, "opentelemetry", &collector) && option_int(self->options, "metric_buffer_size", &update_max) &&
               option_dict(self->options, "global_tags", &global) && option_str(self->options, "metric_prefix", &o.prefix) &&
               option_bool(self->options, "attach_service_name", &has_service_name) && read_labels(global, &labels);
     if (ok && page != NULL) {
         ok = option_bool(page, "counters_total_suffix", &o.has_counter_suffix) && option_bool(page, "unit_suffix", &o.has_unit_suffix) &&
              option_bool(page, "durations_as_seconds", &o.durations_as_seconds) && option_dict(page, "histogram_bucket_overrides", &buckets) && read_buckets(buckets, &o);
     }
+    if (ok && collector != NULL) {
+        ok = option_bool(collector, "durations_as_seconds", &o.durations_as_seconds) && option_dict(collector, "histogram_bucket_overrides", &buckets) && read_buckets(buckets, &o);
+    }
     if (ok && update_max < 0) {
         PyErr_SetString(PyExc_ValueError, "metric_buffer_size is negative");
         ok = false;
     }
-    if (ok && (page != NULL || update_max > 0)) {
+    if (ok && (page != NULL || collector != NULL || update_max > 0)) {
         if (has_service_name && labels.count < METRICS_LABELS_MAX) labels.list[labels.count++] = (struct metrics_label){STR("service_name"), STR("temporal-core-sdk"), METRICS_TEXT};
         o.global = labels.list;
         o.global_count = labels.count;
@@ -145,14 +148,45 @@ static bool read_address(struct str text, struct runtime_options *o)
 
 /* ---- the object ----------------------------------------------------------------------------------------------- */
 
+/* Borrowed from the dict. */
+static bool read_collector(PyObject *dict, struct otlp_options *o, struct grpc_header *headers, size_t header_max)
+{
+    PyObject *given, *key, *value; /* borrowed */
+    Py_ssize_t at = 0;
+    int64_t temporality = 1;
+    bool is_http = false;
+    if (!option_str(dict, "url", &o->url) || !option_int(dict, "metric_periodicity", &o->period.ns) || !option_int(dict, "temporality", &temporality) ||
+        !option_bool(dict, "http", &is_http) || !option_dict(dict, "headers", &given)) return false;
+    if (is_http) {
+        PyErr_SetString(PyExc_ValueError, "metrics are sent to collectors by gRPC only; use the collector's gRPC port and http=False");
+        return false;
+    }
+    o->is_delta = temporality == 2;
+    o->headers.headers = headers;
+    while (given != NULL && PyDict_Next(given, &at, &key, &value) && o->headers.count < header_max) {
+        struct grpc_header *h = &headers[o->headers.count++];
+        if (!PyUnicode_Check(key) || !PyUnicode_Check(value)) {
+            PyErr_SetString(PyExc_TypeError, "headers are a dict of str");
+            return false;
+        }
+        if (!value_bytes(key, &h->name) || !value_bytes(value, &h->value)) return false;
+    }
+    return true;
+}
+
 static bool open_runtime(struct object *self, bool is_child)
 {
     struct runtime_options o = {.metrics = self->metrics};
+    struct otlp_options otlp = {.is_delta = false};
+    struct grpc_header headers[32];
     struct str address = STR_EMPTY;
-    PyObject *page;
+    PyObject *page, *collector;
     struct arena arena;
     struct error error = {0};
     if (!option_dict(self->options, "prometheus", &page) || (page != NULL && !option_str(page, "bind_address", &address))) return false;
+    if (!option_dict(self->options, "opentelemetry", &collector)) return false;
+    if (collector != NULL && !read_collector(collector, &otlp, headers, 32)) return false;
+    if (collector != NULL) o.otlp = &otlp;
     /* The parent holds the address; a child counts for itself and has no page. */
     if (page != NULL && !is_child && !read_address(address, &o)) return false;
     arena_init(&arena, 0, 0);

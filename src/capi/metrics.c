@@ -18,6 +18,8 @@ struct instrument {
 struct series {
     int instrument;
     struct str labels; /* as on the page: a="b",c="d" */
+    struct metrics_label *label_list;
+    size_t label_count;
     double value, sum;
     uint64_t count;
     uint64_t *in_bucket;
@@ -168,6 +170,16 @@ static void put_label(struct buf *out, const struct metrics_label *label)
 /* A program's labels in the order of their keys, so that the same labels are the same series. */
 static int by_key(const void *a, const void *b) { return str_compare(((const struct metrics_label *)a)->key, ((const struct metrics_label *)b)->key); }
 
+/* The global ones, then these. */
+static struct metrics_label *both_labels(const struct metrics *m, struct arena *arena, const struct metrics_label *labels, size_t count)
+{
+    size_t global_count = m->options.global_count;
+    struct metrics_label *both = arena_array(arena, struct metrics_label, global_count + count + 1), *own = copy_labels(arena, labels, count);
+    if (global_count != 0) memcpy(both, m->options.global, global_count * sizeof *both);
+    if (count != 0) memcpy(both + global_count, own, count * sizeof *both);
+    return both;
+}
+
 static struct series *find_series(struct metrics *m, int instrument, const struct metrics_label *labels, size_t count)
 {
     struct metrics_label sorted[METRICS_LABELS_MAX];
@@ -186,6 +198,8 @@ static struct series *find_series(struct metrics *m, int instrument, const struc
         s = xcalloc(1, sizeof *s + buckets * sizeof *s->in_bucket);
         s->instrument = instrument;
         s->labels = arena_str(&m->arena, str_skip(buf_view(&key), start));
+        s->label_list = both_labels(m, &m->arena, sorted, count);
+        s->label_count = m->options.global_count + count;
         s->in_bucket = (uint64_t *)(s + 1);
         (void)map_put(&m->series, buf_view(&key), s);
     }
@@ -199,11 +213,8 @@ static void keep_update(struct metrics *m, const struct instrument *in, double v
     else m->update_count++;
     struct update *u = xcalloc(1, sizeof *u);
     arena_init(&u->arena, 256, 0);
-    size_t global_count = m->options.global_count, all = global_count + count;
-    struct metrics_label *both = arena_array(&u->arena, struct metrics_label, all + 1), *own = copy_labels(&u->arena, labels, count);
-    if (global_count != 0) memcpy(both, m->options.global, global_count * sizeof *both);
-    if (count != 0) memcpy(both + global_count, own, count * sizeof *both);
-    u->what = (struct metrics_update){in->name, in->description, in->unit, in->kind, value, both, all};
+    struct metrics_label *both = both_labels(m, &u->arena, labels, count);
+    u->what = (struct metrics_update){in->name, in->description, in->unit, in->kind, value, both, m->options.global_count + count};
     list_push(&m->updates, &u->link);
 }
 
@@ -241,6 +252,41 @@ void metrics_take(struct metrics *m, void (*each)(void *arg, const struct metric
         each(arg, &container_of(taken, struct update, link)->what);
         free_update(taken);
     }
+}
+
+static void view_series(const struct metrics *m, const struct instrument *in, struct series *s, struct metrics_series *out)
+{
+    bool is_scaled = in->kind == METRICS_DURATION && m->options.durations_as_seconds;
+    double scale = is_scaled ? 1e-3 : 1;
+    *out = (struct metrics_series){
+        .name = in->name, .description = in->description, .unit = is_scaled ? STR("s") : in->unit, .kind = in->kind, .labels = s->label_list,
+        .label_count = s->label_count, .value = s->value, .sum = s->sum * scale, .count = s->count,
+    };
+    if (!is_histogram(in->kind)) return;
+    out->in_bucket = s->in_bucket;
+    out->bound_count = in->buckets->count;
+    for (size_t i = 0; i < out->bound_count; i++) out->bounds[i] = in->buckets->bounds[i] * scale;
+}
+
+void metrics_walk(struct metrics *m, bool reset, void (*each)(void *arg, const struct metrics_series *series), void *arg)
+{
+    struct series *s;
+    struct metrics_series view;
+    pthread_mutex_lock(&m->mutex);
+    for (size_t i = 0; i < m->instrument_count; i++) {
+        const struct instrument *in = &m->instruments[i];
+        bool is_gauge = in->kind == METRICS_GAUGE || in->kind == METRICS_FLOAT_GAUGE;
+        for (size_t at = 0; (s = map_next(&m->series, &at, NULL)) != NULL;) {
+            if (s->instrument != (int)i || (reset && !is_gauge && s->value == 0 && s->count == 0)) continue;
+            view_series(m, in, s, &view);
+            each(arg, &view);
+            if (!reset || is_gauge) continue;
+            s->value = s->sum = 0;
+            s->count = 0;
+            if (view.in_bucket != NULL) memset(s->in_bucket, 0, (view.bound_count + 1) * sizeof *s->in_bucket);
+        }
+    }
+    pthread_mutex_unlock(&m->mutex);
 }
 
 /* ---- the page ------------------------------------------------------------------------------------------------- */

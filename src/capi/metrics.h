@@ -43,6 +43,23 @@ void metrics_record(struct metrics *metrics, int instrument, double value, const
 /* The page that Prometheus reads. */
 void metrics_text(struct metrics *metrics, struct buf *out);
 
+/* Each series as it stands, those of one instrument together; durations in the unit of the page. With `reset` counters and
+ * histograms begin again from zero, and those without news are left out. Borrowed for the call, which must not use the
+ * metrics itself. */
+struct metrics_series {
+    struct str name, description, unit;
+    enum metrics_kind kind;
+    const struct metrics_label *labels;
+    size_t label_count;
+    double value;               /* of counters and gauges */
+    double sum;                 /* of histograms, like the rest */
+    uint64_t count;
+    const uint64_t *in_bucket;  /* bound_count + 1; NULL: not a histogram */
+    double bounds[METRICS_BUCKETS_MAX];
+    size_t bound_count;
+};
+void metrics_walk(struct metrics *metrics, bool reset, void (*each)(void *arg, const struct metrics_series *series), void *arg);
+
 struct metrics_update {
     struct str name, description, unit;
     enum metrics_kind kind;

@@ -1,5 +1,7 @@
 #include "base/test.h"
 #include "capi/metrics.h"
+#include "capi/otlp.h"
+#include "proto/perdure/otlp.h"
 
 #include <stdio.h>
 
@@ -84,6 +86,39 @@ TEST(the_number_of_series_is_bounded)
     }
     check(has_line(m, "temporal_metrics_dropped{} 7\n"));
     metrics_unref(m);
+}
+
+TEST(a_collector_gets_everything_so_far_or_what_is_new)
+{
+    for (int is_delta = 0; is_delta < 2; is_delta++) {
+        test_row = is_delta ? "delta" : "cumulative";
+        struct arena arena;
+        arena_init(&arena, 0, 0);
+        struct metrics *m = metrics_create(&(struct metrics_options){.prefix = STR("t_")});
+        int counter = metrics_register(m, METRICS_COUNTER, STR("n"), STR("d"), STR("1"), false);
+        int span = metrics_register(m, METRICS_DURATION, STR("l"), STR_EMPTY, STR("ms"), false);
+        struct metrics_label label = {STR("x"), STR("7"), METRICS_INT};
+        for (int round = 1; round <= 2; round++) {
+            struct buf bytes = {0};
+            pb_otlp_ExportRequest *r;
+            metrics_record(m, counter, 2, &label, 1);
+            metrics_record(m, span, 3, NULL, 0);
+            otlp_encode(m, is_delta, (instant){1}, (instant){2}, &bytes);
+            check(PB_DECODE(&arena, buf_view(&bytes), pb_otlp_ExportRequest, &r) == ERR_NONE);
+            pb_otlp_ScopeMetrics *scope = r->resources[0]->scopes[0];
+            check_int(scope->metrics_count, 2);
+            check_str(scope->metrics[0]->name, "t_n");
+            pb_otlp_NumberPoint *p = scope->metrics[0]->sum->points[0];
+            check_int(p->whole, is_delta ? 2 : 2 * round);
+            check_int(p->attributes[0]->value->whole, 7);
+            check_int(scope->metrics[1]->histogram->points[0]->count, is_delta ? 1 : round);
+            check_int(scope->metrics[1]->histogram->temporality, is_delta ? 1 : 2);
+            check_int(scope->metrics[1]->histogram->points[0]->bucket_counts_count, scope->metrics[1]->histogram->points[0]->bounds_count + 1);
+            buf_fini(&bytes);
+        }
+        metrics_unref(m);
+        arena_fini(&arena);
+    }
 }
 
 TEST_MAIN

@@ -15,6 +15,7 @@ struct runtime {
     struct loop *loop;
     struct metrics *metrics;
     struct grpc_server *page; /* NULL: none */
+    struct otlp *otlp;        /* NULL: none */
     pthread_mutex_t mutex; /* guards what follows, and sending */
     int references;
     bool is_stopped;
@@ -84,6 +85,12 @@ static err open_page(struct runtime *runtime, const struct runtime_options *opti
     return grpc_server_listen(&runtime->page, runtime->loop, &server, &handler, runtime, arena, error);
 }
 
+static void close_outlets(struct runtime *runtime)
+{
+    if (runtime->page != NULL) grpc_server_destroy(runtime->page);
+    otlp_destroy(runtime->otlp);
+}
+
 /* ---- the thread --------------------------------------------------------------------------------------------------- */
 
 static void release(struct runtime *runtime)
@@ -101,7 +108,7 @@ static void *run(void *arg)
     runtime->is_stopped = true;
     bool is_last = runtime->references == 0;
     pthread_mutex_unlock(&runtime->mutex);
-    if (is_last && runtime->page != NULL) grpc_server_destroy(runtime->page);
+    if (is_last) close_outlets(runtime);
     if (is_last) loop_destroy(runtime->loop); /* nobody is left on it; else the process is ending */
     pthread_mutex_lock(&all_mutex);
     list_remove(&runtime->link);
@@ -142,9 +149,10 @@ err runtime_create(struct runtime **out, const struct runtime_options *options, 
     if (options != NULL && options->metrics != NULL) runtime->metrics = metrics_ref(options->metrics);
     err e = ERR_NONE;
     if (runtime->metrics != NULL && options->prometheus_ip.size != 0) e = open_page(runtime, options, arena, error);
+    if (e == ERR_NONE && runtime->metrics != NULL && options->otlp != NULL) e = otlp_create(&runtime->otlp, loop, runtime->metrics, options->otlp, arena, error);
     if (e == ERR_NONE && !start_thread(runtime)) e = error_set(error, arena, ERR_LIMIT, "the system gives no more threads");
     if (e != ERR_NONE) {
-        if (runtime->page != NULL) grpc_server_destroy(runtime->page);
+        close_outlets(runtime);
         loop_destroy(loop);
         release(runtime);
         return e;

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "capi/metrics.h"
+#include "capi/otlp.h"
 #include "net/loop.h"
 
 struct runtime;
@@ -17,6 +18,7 @@ struct runtime_options {
     struct metrics *metrics;     /* NULL: nothing is counted; else the runtime takes a reference */
     struct str prometheus_ip;    /* empty: no page */
     int prometheus_port;         /* 0 = a free one */
+    const struct otlp_options *otlp; /* NULL: no collector */
 };
 
 /* options: NULL = none. ERR_LIMIT: the system gives no thread or no descriptors. ERR_UNAVAILABLE, ERR_INVALID: the address
