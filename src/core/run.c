@@ -473,7 +473,7 @@ static err take_completion(struct run *run, const pb_core_Completion *completion
 
 err run_complete(struct run *run, const pb_core_Completion *completion, struct arena *arena, char *bytes, instant now UNUSED)
 {
-    if (!run->is_activation_out || run->task == NULL) return ERR_INVALID;
+    if (!run->is_activation_out || run->task == NULL) return ERR_NOT_FOUND;
     struct kept *kept = xcalloc(1, sizeof *kept);
     kept->arena = *arena;
     kept->bytes = bytes;

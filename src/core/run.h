@@ -63,9 +63,9 @@ enum run_want {
 /* Does what can be done now. activation: for RUN_ACTIVATE receives an encoded Activation. */
 enum run_want run_step(struct run *run, instant now, struct buf *activation);
 
-/* What the SDK made of the activation. The completion's strings are copied as far as they are needed later; `arena`
- * is taken over (it holds the completion) and left empty. ERR_INVALID: no activation is out, or a command makes no
- * sense; the run has failed then. */
+/* What the SDK made of the activation. `arena` and `bytes`, which hold the completion, are taken over; the arena is left
+ * empty. ERR_NOT_FOUND: no activation is out, and nothing was taken. ERR_INVALID: a command makes no sense; the run has
+ * failed. */
 MUST_USE err run_complete(struct run *run, const pb_core_Completion *completion, struct arena *arena, char *bytes,
                           instant now);
 

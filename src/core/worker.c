@@ -176,6 +176,7 @@ void core_worker_destroy(struct core_worker *w)
     for (size_t at = 0; (entry = map_next(&w->runs, &at, NULL)) != NULL;) {
         struct list *link;
         while ((link = list_pop(&entry->after)) != NULL) run_task_destroy(container_of(link, struct run_task, link));
+        worker_timer_off(w, &entry->heartbeat);
         run_destroy(entry->run);
         free(entry);
     }

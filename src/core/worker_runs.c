@@ -477,10 +477,10 @@ err core_worker_complete(struct core_worker *w, struct buf *bytes, instant now)
     char *data = bytes->data;
     *bytes = (struct buf){0};
     e = run_complete(entry->run, completion, &arena, data, now);
-    if (e != ERR_NONE && run_failure(entry->run) == NULL) { /* nothing was taken */
+    if (e == ERR_NOT_FOUND) {
         arena_fini(&arena);
         free(data);
-        return e;
+        return ERR_INVALID;
     }
     runs_drive(w, entry, now);
     runs_trim(w, now);
