@@ -25,7 +25,7 @@ sim: ## one simulated world: make sim SEED=7
 
 sim-long: ## thousands of simulated worlds: make sim-long MINUTES=60
 	@scripts/build.sh test src/sim/perdure-sim
-	@build/test/src/sim/perdure-sim --seed $(SEED) --runs 1000000 --minutes $(MINUTES)
+	@build/test/src/sim/perdure-sim --seed $(SEED) --runs 1000000 --wall $(MINUTES)
 
 asan: ## unit tests and simulator under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/sanitize.sh asan

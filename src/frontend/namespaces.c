@@ -40,8 +40,11 @@ struct namespaces *namespaces_create(struct frontend *f)
     return n;
 }
 
+static void read_free(struct namespaces_read *r);
+
 void namespaces_destroy(struct namespaces *n)
 {
+    if (n->read != NULL) read_free(n->read); /* the server ends before it has begun to serve */
     struct namespace *ns;
     for (size_t at = 0; (ns = map_u64_next(&n->by_key, &at, NULL)) != NULL;) {
         attribute_registry_fini(&ns->attributes);
@@ -202,15 +205,20 @@ struct namespaces_read {
     struct arena arena;
 };
 
+static void read_free(struct namespaces_read *r)
+{
+    arena_fini(&r->cluster.arena);
+    arena_fini(&r->range.arena);
+    arena_fini(&r->arena);
+    free(r);
+}
+
 static void started(struct namespaces_read *r)
 {
     struct frontend *f = r->f;
     err result = r->result;
     f->namespaces->read = NULL;
-    arena_fini(&r->cluster.arena);
-    arena_fini(&r->range.arena);
-    arena_fini(&r->arena);
-    free(r);
+    read_free(r);
     if (result == ERR_NONE) f->is_serving = true;
     health_changed(f);
     f->start.done(f->start.arg, result, NULL);

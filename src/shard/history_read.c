@@ -87,19 +87,29 @@ static bool take(struct shard_history_read *r, struct plan *plan, struct piece *
 
 /* ---- going on ---- */
 
-static void finish(struct shard_history_read *r, err result)
+static void let_go(struct shard_history_read *r)
 {
     struct plan *plan = r->pieces;
-    if (plan != NULL) {
-        if (result == ERR_NONE) r->history = arena_str(r->call.arena, buf_view(&plan->out));
-        buf_fini(&plan->out);
-    }
-    if (r->store_read != NULL) {
-        arena_fini(&r->store_read->arena);
-        free(r->store_read);
-        r->store_read = NULL;
-    }
+    list_remove(&r->link);
+    if (plan != NULL) buf_fini(&plan->out);
+    if (r->store_read == NULL) return;
+    arena_fini(&r->store_read->arena);
+    free(r->store_read);
+    r->store_read = NULL;
+}
+
+static void finish(struct shard_history_read *r, err result)
+{
+    const struct plan *plan = r->pieces;
+    if (plan != NULL && result == ERR_NONE) r->history = arena_str(r->call.arena, buf_view(&plan->out));
+    let_go(r);
     r->done(r, result);
+}
+
+void history_reads_fini(struct shard *s)
+{
+    struct list *link;
+    while ((link = list_first(&s->history_reads)) != NULL) let_go(container_of(link, struct shard_history_read, link));
 }
 
 static void full(struct shard_history_read *r, const struct piece *piece)
@@ -130,7 +140,7 @@ static void read_rows(struct shard_history_read *r, const struct plan *plan, con
     read->is_reverse = r->is_reverse;
     read->limit = r->bytes_max > plan->out.size ? r->bytes_max - plan->out.size : 1;
     read->namespace_key = (int64_t)(uintptr_t)r; /* not used by this kind: whose it is */
-    r->shard->history_reads++;
+    r->shard->history_read_count++;
     store_read(r->shard->env.store, read);
 }
 
@@ -170,7 +180,7 @@ static void rows_opened(struct mail *mail)
     struct shard_history_read *r = (struct shard_history_read *)(uintptr_t)read->namespace_key;
     struct plan *plan = r->pieces;
     struct piece *piece = &plan->pieces[plan->at];
-    r->shard->history_reads--;
+    r->shard->history_read_count--;
     err result = read->result == ERR_NONE && read->row_count == 0 ? ERR_CORRUPT : read->result;
     if (result != ERR_NONE) {
         finish(r, result);
@@ -253,6 +263,8 @@ void shard_read_history(struct shard *s, struct shard_history_read *r)
     r->next = 0;
     if (r->events_max == 0) r->events_max = 256;
     if (r->bytes_max == 0) r->bytes_max = (size_t)4 << 20;
+    r->link = (struct list){0};
+    list_push(&s->history_reads, &r->link);
     r->call.step = history_step;
     r->call.done = step_done;
     shard_submit(s, &r->call);

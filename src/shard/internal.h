@@ -145,6 +145,10 @@ void message_tick(struct shard *s, instant now);
 instant message_next_due(const struct shard *s);
 void message_fini(struct shard *s);
 
+/* ---- history: history_read.c ---- */
+
+void history_reads_fini(struct shard *s);
+
 /* ---- watches: watch.c ---- */
 void watch_notify(struct shard *s, run_key run, enum notice_kind kind, struct str id);
 void watch_fini(struct shard *s);
@@ -167,7 +171,8 @@ struct shard {
 
     struct list loads, starved;
     struct map_u64 key_loads;         /* run key -> struct shard_load */
-    size_t load_count, history_reads;
+    size_t load_count, history_read_count;
+    struct list history_reads;
 
     struct list inner_calls;
     struct list finished;             /* struct release, to be carried out by mail */

@@ -42,7 +42,7 @@ static struct shard *shard_create(const struct shard_env *env, const struct shar
     set_default(&s->options.messages_max, 4096);
     set_default(&s->options.sleepers_max, 10000);
     if (s->options.wake_window.ns == 0) s->options.wake_window = duration_s(60);
-    struct list *lists[] = {&s->used, &s->loads, &s->starved, &s->inner_calls, &s->finished, &s->commits, &s->writes_waiting};
+    struct list *lists[] = {&s->used, &s->loads, &s->starved, &s->inner_calls, &s->finished, &s->commits, &s->writes_waiting, &s->history_reads};
     for (size_t i = 0; i < countof(lists); i++) list_init(lists[i]);
     return s;
 }
@@ -89,7 +89,7 @@ void shard_close(struct shard *s)
 
 bool shard_is_quiet(const struct shard *s)
 {
-    return s->load_count == 0 && s->history_reads == 0 && s->commit_count == 0 && s->window_read == NULL && s->message_read == NULL && s->call_count == 0 &&
+    return s->load_count == 0 && s->history_read_count == 0 && s->commit_count == 0 && s->window_read == NULL && s->message_read == NULL && s->call_count == 0 &&
            s->receive_count == 0 && !s->is_work_sent;
 }
 
@@ -108,6 +108,7 @@ void shard_destroy(struct shard *s)
         free(container_of(link, struct shard_load, link));
     }
     map_u64_fini(&s->key_loads);
+    history_reads_fini(s);
     commit_fini(s);
     message_fini(s);
     watch_fini(s);

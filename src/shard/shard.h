@@ -120,6 +120,7 @@ struct shard_history_read {
     struct store_read *store_read;
     struct shard *shard;
     void *pieces;
+    struct list link;
 };
 void shard_read_history(struct shard *shard, struct shard_history_read *read);
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static int minutes_option = 2;
 
@@ -194,15 +195,18 @@ static bool option(int argc, char **argv, int *at, const char *name, uint64_t *v
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 1, runs = 1, minutes = 2, twice = 0;
+    uint64_t seed = 1, runs = 1, minutes = 2, wall = 0, twice = 0;
+    const time_t begin = time(NULL); /* decides when to stop, never what happens */
     bool is_loud = false;
     for (int i = 1; i < argc; i++) {
-        if (option(argc, argv, &i, "--seed", &seed) || option(argc, argv, &i, "--runs", &runs) || option(argc, argv, &i, "--minutes", &minutes)) continue;
+        if (option(argc, argv, &i, "--seed", &seed) || option(argc, argv, &i, "--runs", &runs) || option(argc, argv, &i, "--minutes", &minutes) ||
+            option(argc, argv, &i, "--wall", &wall)) continue;
         if (strcmp(argv[i], "--trace") == 0) is_loud = true;
         else if (strcmp(argv[i], "--twice") == 0) twice = 1;
         else {
-            fprintf(stderr, "usage: perdure-sim [--seed N] [--runs K] [--minutes M] [--trace] [--twice]\n"
+            fprintf(stderr, "usage: perdure-sim [--seed N] [--runs K] [--minutes M] [--wall M] [--trace] [--twice]\n"
                             "  --seed     of the first run (1)\n  --runs     how many seeds in a row (1)\n  --minutes  of virtual time with faults (2)\n"
+                            "  --wall     begin no new seed after so many minutes of real time\n"
                             "  --trace    print what happens\n  --twice    run each seed twice and compare the traces\n");
             return 2;
         }
@@ -210,7 +214,7 @@ int main(int argc, char **argv)
     minutes_option = (int)minutes;
     log_set_level(LOG_NEVER);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    for (uint64_t i = 0; i < runs; i++) {
+    for (uint64_t i = 0; i < runs && (wall == 0 || time(NULL) - begin < (time_t)(60 * wall)); i++) {
         uint64_t hash = run_seed(seed + i, is_loud);
         if (twice && run_seed(seed + i, false) != hash) {
             fprintf(stderr, "seed %" PRIu64 " does not repeat\n", seed + i);
