@@ -174,7 +174,7 @@ static instant after(int64_t at, int64_t ns) { return ns > 0 ? instant_add((inst
 /* Offers that only memory knows of are made again after a crash: see execution_wanted_wake. */
 void activity_count_offer(struct item *item)
 {
-    bool is_waiting = !item->is_gone && item->activity->state == ACTIVITY_STATE_SCHEDULED;
+    bool is_waiting = !item->is_gone && item->activity->state == ACTIVITY_STATE_SCHEDULED && !item->activity->is_paused;
     bool is_offered = is_waiting && !item->activity->is_stored, is_backlog = is_waiting && item->activity->is_stored;
     item->owner->offered_count += is_offered - item->is_offered;
     item->owner->stored_count += is_backlog - item->is_backlog;
@@ -188,7 +188,7 @@ void activity_due(struct item *item)
     const pb_store_Activity *a = item->activity;
     instant due = instant_is_set((instant){a->expires_at}) ? (instant){a->expires_at} : INSTANT_NEVER;
     switch (a->state) {
-    case ACTIVITY_STATE_SCHEDULED: due = instant_min(due, after(a->scheduled_at, a->schedule_to_start_ns)); break;
+    case ACTIVITY_STATE_SCHEDULED: due = instant_min(due, a->is_paused ? INSTANT_NEVER : after(a->scheduled_at, a->schedule_to_start_ns)); break;
     case ACTIVITY_STATE_BACKING_OFF: due = instant_min(due, a->is_paused ? INSTANT_NEVER : (instant){a->next_attempt_at}); break;
     case ACTIVITY_STATE_STARTED:
         due = instant_min(due, after(a->started_at, a->start_to_close_ns));
@@ -416,7 +416,7 @@ static bool retry(struct item *item, struct step *step, const pb_failure_Failure
 {
     const pb_store_Activity *a = item->activity;
     struct retry_answer answer = {RETRY_STATE_CANCEL_REQUESTED, {0}};
-    if (!a->is_cancel_requested) answer = retry_next(a->retry_policy, a->attempt, step->now, (instant){a->expires_at}, failure);
+    if (!a->is_cancel_requested) answer = retry_next(a->retry_policy, a->is_reset ? 0 : a->attempt, step->now, (instant){a->expires_at}, failure);
     *state = answer.state;
     if (answer.state != RETRY_STATE_IN_PROGRESS) return false;
     if (a->is_reset) item->activity->attempt = 0;

@@ -112,7 +112,7 @@ static int32_t activity_state(const pb_store_Activity *a)
     return is_running ? PENDING_ACTIVITY_STATE_STARTED : PENDING_ACTIVITY_STATE_SCHEDULED;
 }
 
-static pb_activity_ActivityOptions *activity_options(const pb_store_Activity *a, struct arena *arena)
+pb_activity_ActivityOptions *activity_options(const pb_store_Activity *a, struct arena *arena)
 {
     pb_activity_ActivityOptions *o = pb_new(arena, pb_activity_ActivityOptions);
     o->task_queue = pb_new(arena, pb_taskqueue_TaskQueue);
@@ -143,7 +143,9 @@ static void describe_activity(const pb_store_Activity *a, struct arena *arena, p
     p->last_attempt_complete_time = timestamp_of(arena, (instant){a->last_attempt_end_at});
     if (a->state == ACTIVITY_STATE_BACKING_OFF) {
         p->current_retry_interval = duration_of(arena, a->retry_interval_ns);
-        p->next_attempt_schedule_time = timestamp_of(arena, (instant){a->next_attempt_at});
+        p->next_attempt_schedule_time = timestamp_of(arena, (instant){a->is_paused ? 0 : a->next_attempt_at});
+    } else if (a->state == ACTIVITY_STATE_SCHEDULED) {
+        p->current_retry_interval = duration_of(arena, retry_next(a->retry_policy, a->attempt, (instant){0}, (instant){0}, NULL).pause.ns);
     }
     if (a->priority != NULL) p->priority = PB_CLONE(arena, pb_common_Priority, a->priority);
     p->activity_options = activity_options(a, arena);

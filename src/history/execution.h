@@ -116,6 +116,13 @@ MUST_USE err workflow_start(struct step *step, struct execution *current, const 
 MUST_USE err workflow_signal_with_start(struct step *step, struct execution *current, const pb_ws_SignalWithStartWorkflowExecutionRequest *request,
                                         pb_ws_SignalWithStartWorkflowExecutionResponse **reply);
 
+/* ExecuteMultiOperation: a start, then an update of the run that is there afterwards; both or neither. An update that is
+ * known already is found before anything is started. *is_start_to_blame: on an error, which of the two failed. */
+struct update_view;
+MUST_USE err workflow_update_with_start(struct step *step, struct execution *current, const pb_ws_StartWorkflowExecutionRequest *start,
+                                        const pb_update_Request *update, pb_ws_StartWorkflowExecutionResponse **reply, struct execution **run,
+                                        struct update_view *view, bool *is_start_to_blame);
+
 /* ---- workflow tasks; a token is a pb_store_TaskToken that frontend/ decodes ---- */
 
 /* Which events go with a workflow task, for the shard to read: [from, to) and then the transient ones. */
@@ -154,6 +161,22 @@ MUST_USE err execution_signal(struct execution *e, struct step *step, const pb_w
 MUST_USE err execution_request_cancel(struct execution *e, struct step *step, const pb_ws_RequestCancelWorkflowExecutionRequest *request);
 MUST_USE err execution_terminate(struct execution *e, struct step *step, struct str reason, const pb_common_Payloads *details, struct str identity,
                                  struct str first_run_id);
+
+/* ---- from operators; all durable ---- */
+
+/* ERR_UNIMPLEMENTED: switched off. ERR_PRECONDITION: it is in that state already. The same request id again changes nothing.
+ * While a run is paused no task of it is offered and updates are refused; signals, timers and completions go on. */
+MUST_USE err execution_pause(struct execution *e, struct step *step, const pb_ws_PauseWorkflowExecutionRequest *request);
+MUST_USE err execution_unpause(struct execution *e, struct step *step, const pb_ws_UnpauseWorkflowExecutionRequest *request);
+/* Priority and versioning override, by mask. */
+MUST_USE err execution_update_options(struct execution *e, struct step *step, const pb_ws_UpdateWorkflowExecutionOptionsRequest *request,
+                                      pb_ws_UpdateWorkflowExecutionOptionsResponse *reply);
+/* ERR_NOT_FOUND: no pending activity is meant. Tasks handed out before go on; the next heartbeat tells their worker. */
+MUST_USE err execution_activity_pause(struct execution *e, struct step *step, const pb_ws_PauseActivityRequest *request);
+MUST_USE err execution_activity_unpause(struct execution *e, struct step *step, const pb_ws_UnpauseActivityRequest *request);
+MUST_USE err execution_activity_reset(struct execution *e, struct step *step, const pb_ws_ResetActivityRequest *request);
+MUST_USE err execution_activity_update_options(struct execution *e, struct step *step, const pb_ws_UpdateActivityOptionsRequest *request,
+                                               pb_ws_UpdateActivityOptionsResponse *reply);
 
 /* ---- updates ---- */
 

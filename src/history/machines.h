@@ -85,6 +85,7 @@ bool activity_check_cancel(struct completion *c, const pb_command_Command *comma
 void activity_request_cancel(struct completion *c, const pb_command_Command *command);
 void activity_due(struct item *item);                          /* sets when to look at it, counts its offer */
 void activity_count_offer(struct item *item);
+pb_activity_ActivityOptions *activity_options(const pb_store_Activity *a, struct arena *arena); /* describe.c */
 void activity_fire(struct item *item, struct step *step);      /* it is due */
 void activity_offer(struct item *item, struct step *step);
 
@@ -170,6 +171,9 @@ const char *retry_policy_problem(const pb_common_RetryPolicy *policy);
 
 
 /* ---- update.c ---- */
+MUST_USE err update_check_request(struct step *step, const pb_update_Request *request);
+MUST_USE err update_check_first(struct step *step, const pb_update_Request *request); /* whether a fresh run would admit it */
+bool update_is_known(const struct execution *e, const pb_update_Request *request); /* and not rejected */
 void update_attach(struct execution *e, struct step *step, pb_ws_PollWorkflowTaskQueueResponse *reply);
 void update_task_failed(struct execution *e, struct step *step, int32_t cause);
 void update_task_completed(struct execution *e, struct step *step);

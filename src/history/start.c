@@ -423,3 +423,35 @@ err workflow_signal_with_start(struct step *step, struct execution *current, con
     *reply = r;
     return ERR_NONE;
 }
+
+/* ---- update with start ---- */
+
+err workflow_update_with_start(struct step *step, struct execution *current, const pb_ws_StartWorkflowExecutionRequest *start,
+                               const pb_update_Request *update, pb_ws_StartWorkflowExecutionResponse **reply, struct execution **run,
+                               struct update_view *view, bool *is_start_to_blame)
+{
+    struct policies p = policies_of(start->workflow_id_reuse_policy, start->workflow_id_conflict_policy, WORKFLOW_ID_CONFLICT_POLICY_FAIL);
+    bool is_open = current != NULL && execution_is_open(current), is_known = current != NULL && update_is_known(current, update);
+    *is_start_to_blame = true;
+    if (start->cron_schedule.size != 0 || ns_of(start->workflow_start_delay) != 0 || start->request_eager_execution)
+        return FAIL(step, ERR_INVALID, "cron schedules, start delays and eager starts do not go with an update");
+    bool is_same_start = is_open && str_equal(current->s->create_request_id, start->request_id) && start->request_id.size != 0;
+    bool stays = is_known || is_same_start || (is_open && p.conflict == WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING);
+    if (stays) { /* the update goes to the run that is there */
+        pb_ws_StartWorkflowExecutionResponse *r = pb_new(step->arena, pb_ws_StartWorkflowExecutionResponse);
+        *is_start_to_blame = false;
+        TRY(execution_update(current, step, update, view));
+        if (!is_known && !is_same_start) TRY(attach(step, current, start, r));
+        start_reply(step, current, is_same_start, r);
+        *reply = r;
+        *run = current;
+        return ERR_NONE;
+    }
+    *is_start_to_blame = false;
+    TRY(update_check_request(step, update));
+    TRY(update_check_first(step, update));
+    *is_start_to_blame = true;
+    TRY(workflow_start(step, current, start, reply, run));
+    *is_start_to_blame = false;
+    return execution_update(*run, step, update, view); /* fails only for a repeated start of a run that has closed */
+}

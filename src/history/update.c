@@ -125,13 +125,34 @@ static void release(struct item *item)
     if (item->update->stage == UPDATE_STAGE_ADMITTED) item->owner->admitted_count--;
 }
 
-err execution_update(struct execution *e, struct step *step, const pb_update_Request *request, struct update_view *view)
+err update_check_request(struct step *step, const pb_update_Request *request)
 {
     struct str id = request->meta != NULL ? request->meta->update_id : STR_EMPTY;
     if (str_is_empty(id) || request->input == NULL || str_is_empty(request->input->name)) return FAIL(step, ERR_INVALID, "an update needs an id and a name");
     if (id.size > (size_t)step->limits->id_length_max) return FAIL(step, ERR_INVALID, "the id of the update is too long");
-    size_t size = PB_SIZE(pb_update_Request, request);
     if ((int64_t)payloads_size(request->input->args) > step->limits->blob_size_max) return FAIL(step, ERR_INVALID, "the arguments of the update are too large");
+    return ERR_NONE;
+}
+
+err update_check_first(struct step *step, const pb_update_Request *request)
+{
+    const struct limits *limits = step->limits;
+    if (limits->updates_in_flight_max >= 1 && limits->updates_total_max >= 1 && (int64_t)PB_SIZE(pb_update_Request, request) <= limits->updates_size_max)
+        return ERR_NONE;
+    return fail_exhausted(step, ERR_LIMIT, RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT, "the limits of updates leave no room for this one");
+}
+
+bool update_is_known(const struct execution *e, const pb_update_Request *request)
+{
+    const struct item *item = request->meta != NULL ? item_by_name(e, ITEM_UPDATE, request->meta->update_id) : NULL;
+    return item != NULL && (item->is_stored || is_pending(item));
+}
+
+err execution_update(struct execution *e, struct step *step, const pb_update_Request *request, struct update_view *view)
+{
+    TRY(update_check_request(step, request));
+    struct str id = request->meta->update_id;
+    size_t size = PB_SIZE(pb_update_Request, request);
     struct item *item = item_by_name(e, ITEM_UPDATE, id);
     bool was_rejected = item != NULL && !item->is_stored && !is_pending(item);
     if (item != NULL && !was_rejected) return execution_update_view(e, step, id, view);

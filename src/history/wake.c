@@ -42,6 +42,7 @@ instant execution_stored_wake(const struct execution *e)
 static bool has_offers_in_memory(const struct execution *e)
 {
     const pb_store_WorkflowTask *t = e->s->task;
+    if (e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED) return false; /* all is offered again when the pause ends */
     if (t->state == WORKFLOW_TASK_STATE_SCHEDULED && !t->is_stored && t->kind != WORKFLOW_TASK_KIND_SPECULATIVE) return true;
     return e->offered_count != 0;
 }

@@ -78,6 +78,7 @@ void workflow_task_offer(struct execution *e, struct step *step)
 {
     const pb_store_RunState *s = e->s;
     const pb_store_WorkflowTask *t = s->task;
+    if (s->status == WORKFLOW_EXECUTION_STATUS_PAUSED) return; /* offered when the pause ends */
     struct task_effect *task = step_task(step);
     task->kind = TASK_WORKFLOW;
     task->namespace_key = s->namespace_key;
@@ -265,7 +266,7 @@ err execution_workflow_task_start(struct execution *e, struct step *step, int64_
 {
     pb_store_WorkflowTask *t = e->s->task;
     (void)scheduled_event_id; /* changes when a held-back task becomes a normal one; the stamp names the task */
-    if (!execution_is_open(e) || t->state != WORKFLOW_TASK_STATE_SCHEDULED || t->stamp != stamp)
+    if (e->s->status != WORKFLOW_EXECUTION_STATUS_RUNNING || t->state != WORKFLOW_TASK_STATE_SCHEDULED || t->stamp != stamp)
         return FAIL(step, ERR_TASK_GONE, "the workflow task was given out or ended before");
     bool was_stored = t->is_stored;
     if (!is_sticky_queue) workflow_task_drop_sticky(e);
