@@ -160,6 +160,7 @@ static err read_packed(struct decoder *d, char *msg, const struct pb_field *f, c
     TRY(grow_array(d, msg, f, elements));
     size_t *count = (size_t *)(void *)(msg + f->aux);
     err e = ERR_INVALID;
+    if (elements == 0) return p < end ? ERR_INVALID : ERR_NONE; /* there is no array then */
     while (p < end) {
         /* A varint that is cut off at the end was not counted, but reading it fails before it is stored. */
         p = read_value(d, f, *(char **)(void *)(msg + f->offset) + *count * size, p, end, 0, &e);
