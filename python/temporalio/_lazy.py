@@ -14,7 +14,9 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 _finishing = threading.RLock()
 
@@ -107,6 +109,16 @@ def dataclass(cls: Any = None, /, **options: Any) -> Any:
         setattr(cls, name, stub)
     cls.__perdure_pending__ = (stubs, options)
     return cls
+
+
+def instance(cls: type[_T], **fields: Any) -> _T:
+    """An instance of one of these classes with these fields, made without finishing the class.
+
+    For constants made at import. Nothing is checked and nothing filled in: ``__post_init__`` does not run.
+    """
+    made = object.__new__(cls)
+    made.__dict__.update(fields)
+    return made
 
 
 def lazy_attributes(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

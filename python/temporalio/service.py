@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import temporalio.exceptions
 from temporalio import __version__ as _package_version
+from temporalio._lazy import instance
 from temporalio._values import duration_ns
 from temporalio.api._services import SERVICES
 
@@ -74,12 +75,6 @@ class TLSConfig:
     """The name to look for in the certificate, when it is another than the one asked for. Needs the root CA."""
 
     def _to_bridge_config(self) -> _TLSOptions:
-        if self.client_cert is not None and self.client_private_key is None:
-            raise ValueError("A client certificate needs its client private key")
-        if self.client_private_key is not None and self.client_cert is None:
-            raise ValueError("A client private key needs its client certificate")
-        if self.verification_server_name is not None and self.server_root_ca_cert is None:
-            raise ValueError("verification_server_name needs the server root CA cert to verify against")
         return _TLSOptions(
             self.server_root_ca_cert,
             self.domain,
@@ -91,7 +86,7 @@ class TLSConfig:
 
 @dataclass
 class _TLSOptions:
-    """TLS options, checked."""
+    """TLS options as the C side takes them."""
 
     server_root_ca_cert: bytes | None
     domain: str | None
@@ -100,6 +95,10 @@ class _TLSOptions:
     verification_server_name: str | None
 
     def _to_dict(self) -> dict[str, Any]:
+        if (self.client_cert is None) != (self.client_private_key is None):
+            raise ValueError("A client certificate and its private key go together")
+        if self.verification_server_name is not None and self.server_root_ca_cert is None:
+            raise ValueError("verification_server_name needs the server root CA cert to verify against")
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -146,7 +145,7 @@ class KeepAliveConfig:
     """What a connection does unless told otherwise."""
 
 
-KeepAliveConfig.default = KeepAliveConfig()
+KeepAliveConfig.default = instance(KeepAliveConfig, interval_millis=30000, timeout_millis=15000)
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class DnsLoadBalancingConfig:
     """A look-up every 30 seconds."""
 
 
-DnsLoadBalancingConfig.default = DnsLoadBalancingConfig()
+DnsLoadBalancingConfig.default = instance(DnsLoadBalancingConfig, resolution_interval_millis=30000)
 
 
 class GrpcCompression(ABC):
@@ -202,8 +201,8 @@ class _NoGrpcCompression(GrpcCompression):
         return "none"
 
 
-GrpcCompression.GZIP = _GzipGrpcCompression()
-GrpcCompression.NONE = _NoGrpcCompression()
+GrpcCompression.GZIP = instance(_GzipGrpcCompression)
+GrpcCompression.NONE = instance(_NoGrpcCompression)
 
 
 @dataclass(frozen=True)
@@ -214,6 +213,9 @@ class PayloadLimitsConfig:
     """Bytes of the payloads of one field; 0 for no warning."""
     memo_warn_size: int = 2 * 1024
     """Bytes of a memo; 0 for no warning."""
+
+
+_DEFAULT_PAYLOAD_LIMITS = instance(PayloadLimitsConfig, payloads_warn_size=512 * 1024, memo_warn_size=2 * 1024)
 
 
 def _default_identity() -> str:
@@ -531,7 +533,7 @@ class _BridgeServiceClient(ServiceClient):
     def __init__(self, config: ConnectConfig) -> None:
         super().__init__(config)
         # Checked now, so that a lazy client does not hide a mistake until its first call.
-        self._options = config._to_bridge_config()
+        self._options = config._to_bridge_config()._to_dict()
         self._connection: _core.Connection | None = None
         self._connecting: asyncio.Future[None] | None = None
         self._is_connected = False
@@ -543,7 +545,7 @@ class _BridgeServiceClient(ServiceClient):
             from temporalio import _core, runtime
 
             chosen = self.config.runtime or runtime.Runtime.default()
-            self._connection = _core.Connection(chosen._core_runtime, self._options._to_dict())
+            self._connection = _core.Connection(chosen._core_runtime, self._options)
         return self._connection
 
     async def _connected(self) -> _core.Connection:

@@ -13,6 +13,7 @@ import temporalio.service
 from temporalio.client._client_activities import _ActivityCalls
 from temporalio.client._client_others import _OtherCalls
 from temporalio.service import (
+    _DEFAULT_PAYLOAD_LIMITS,
     ConnectConfig,
     DnsLoadBalancingConfig,
     GrpcCompression,
@@ -140,7 +141,7 @@ class Client(_ActivityCalls, _OtherCalls):
         http_connect_proxy_config: HttpConnectProxyConfig | None = None,
         dns_load_balancing_config: DnsLoadBalancingConfig | None = None,
         grpc_compression: GrpcCompression = GrpcCompression.GZIP,
-        payload_limits: PayloadLimitsConfig = PayloadLimitsConfig(),
+        payload_limits: PayloadLimitsConfig = _DEFAULT_PAYLOAD_LIMITS,
         header_codec_behavior: temporalio.common.HeaderCodecBehavior = temporalio.common.HeaderCodecBehavior.NO_CODEC,
     ) -> Self:
         """Connects to a server.

@@ -72,7 +72,7 @@ class WorkflowHistory(LazyMessages):
         from temporalio import _core
 
         text = history if isinstance(history, str) else json.dumps(history)
-        parsed = _core.decode(_HISTORY, _core.from_json(_HISTORY, text))
+        parsed = _core.decode(_HISTORY, _core.from_json(_HISTORY, text, ignore_unknown_fields=True))
         return WorkflowHistory._from_dicts(workflow_id, parsed.get("events", []))
 
     def to_json(self) -> str:
@@ -197,4 +197,4 @@ def _history_from_json(history: str | dict[str, Any]) -> temporalio.api.history.
     from temporalio import _core
 
     text = history if isinstance(history, str) else json.dumps(history)
-    return message_from_bytes(_HISTORY, _core.from_json(_HISTORY, text))
+    return message_from_bytes(_HISTORY, _core.from_json(_HISTORY, text, ignore_unknown_fields=True))

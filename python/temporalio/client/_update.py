@@ -238,6 +238,8 @@ class WithStartWorkflowOperation(Generic[SelfType, ReturnType]):
         The conflict policy has to be given: to update a workflow that runs already it is ``USE_EXISTING``.
         """
         temporalio.common._warn_on_deprecated_search_attributes(search_attributes, stack_level=stack_level)
+        if id_conflict_policy == temporalio.common.WorkflowIDConflictPolicy.UNSPECIFIED:
+            raise ValueError("WorkflowIDConflictPolicy is required")
         from temporalio.client._interceptor import UpdateWithStartStartWorkflowInput
         from temporalio.workflow import _Definition
 

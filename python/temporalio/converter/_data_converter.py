@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from temporalio._lazy import instance
 from temporalio.converter._failure_converter import DefaultFailureConverter, FailureConverter
 from temporalio.converter._messages import (
     FailureDict,
@@ -269,7 +270,15 @@ class DataConverter(WithSerializationContext):
         )
 
 
-DataConverter.default = DataConverter()
+DataConverter.default = instance(
+    DataConverter,
+    payload_converter_class=DefaultPayloadConverter,
+    payload_codec=None,
+    failure_converter_class=DefaultFailureConverter,
+    payload_converter=PayloadConverter.default,
+    failure_converter=FailureConverter.default,
+    external_storage=None,
+)
 
 
 def default() -> DataConverter:
