@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 from temporalio import _hints
+from temporalio._lazy import instance
 from temporalio._values import duration_ns, to_timedelta
 from temporalio.types import AnyType
 
@@ -510,7 +511,7 @@ class TypedSearchAttributes(Collection[SearchAttributePair]):
         return TypedSearchAttributes(pairs)
 
 
-TypedSearchAttributes.empty = TypedSearchAttributes(search_attributes=[])
+TypedSearchAttributes.empty = instance(TypedSearchAttributes, search_attributes=[])
 
 
 def _warn_on_deprecated_search_attributes(attributes: SearchAttributes | Any | None, stack_level: int = 2) -> None:
@@ -796,7 +797,7 @@ class Priority:
         return message
 
 
-Priority.default = Priority()
+Priority.default = instance(Priority, priority_key=None, fairness_key=None, fairness_weight=None)
 
 
 class VersioningBehavior(IntEnum):
