@@ -137,12 +137,10 @@ def test_buffers_are_bytes() -> None:
 
 def test_times_are_nanoseconds() -> None:
     name = "temporal.api.workflowservice.v1.StartWorkflowExecutionRequest"
-    for ns in (0, 1, -1, 1_500_000_000, -1_500_000_000, 2**62):
+    for ns in (0, 1, -1, 1_500_000_000, -1_500_000_000, 2**62, 2**63, 300_000_000_000 * 10**9):
         assert _core.decode(name, _core.encode(name, {"workflow_run_timeout": ns})) == {"workflow_run_timeout": ns}
-    far = _core.from_json("temporal.api.common.v1.WorkerVersionStamp", "{}")
-    assert far == b""
     with pytest.raises(ValueError, match="out of range"):
-        _core.encode(name, {"workflow_run_timeout": 2**63})
+        _core.encode(name, {"workflow_run_timeout": 10**40})
     # Beyond 64 bits of nanoseconds: as a number all the same.
     data = temporalio.api.history.v1.HistoryEvent(event_time={"seconds": 253402300799}).SerializeToString()
     assert _core.decode("temporal.api.history.v1.HistoryEvent", data)["event_time"] == 253402300799 * 10**9
