@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import types
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast, overload
 
 from temporalio import _hints
 from temporalio._lazy import instance
 from temporalio._values import duration_ns, to_timedelta
 from temporalio.types import AnyType
+
+if sys.version_info >= (3, 11):
+    from typing import NamedTuple
+else:  # a NamedTuple that may be generic
+    from typing_extensions import NamedTuple
 
 if TYPE_CHECKING:
     import threading
