@@ -24,8 +24,9 @@ POLL = {"namespace": "default", "task_queue": {"name": "nobody"}}
 
 
 def find_server() -> str:
-    named = os.environ.get("PERDURE_SERVER")
-    return named or str(Path(temporalio.__file__).parent / "bin/perdure")
+    inside = Path(temporalio.__file__).parent / "bin/perdure"
+    built = Path(__file__).resolve().parents[2] / "build/perdure"  # when run from a checkout
+    return os.environ.get("PERDURE_SERVER") or str(inside if inside.exists() else built)
 
 
 def free_port() -> int:
