@@ -15,7 +15,8 @@ struct run_model {
     struct map activities;           /* activity id -> struct activity_model */
     struct map_u64 activity_of;      /* scheduled event id -> the same */
     struct map_u64 timers;           /* started event id -> struct timer_model */
-    struct map signals;              /* text -> (void *)1: seen in history */
+    struct map signals;              /* text -> the run: seen in history */
+    struct map accepted, completed;  /* update id -> the run */
     size_t event_count;
 };
 
@@ -46,6 +47,8 @@ static void run_free(struct run_model *run)
     map_u64_fini(&run->activity_of);
     map_u64_fini(&run->timers);
     map_fini(&run->signals);
+    map_fini(&run->accepted);
+    map_fini(&run->completed);
     free(run->workflow_id);
     free(run->run_id);
     free(run);
@@ -99,6 +102,18 @@ static void see_signal(struct checker *c, struct run_model *run, int64_t event_i
     map_put(&run->signals, text, run);
 }
 
+static void see_update(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
+{
+    if (e->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED) {
+        struct str id = e->workflow_execution_update_accepted_event_attributes->accepted_request->meta->update_id;
+        must(c, map_put(&run->accepted, id, run) == NULL, run, e->event_id, "accepts an update again");
+        return;
+    }
+    struct str id = e->workflow_execution_update_completed_event_attributes->meta->update_id;
+    must(c, map_get(&run->accepted, id) != NULL, run, e->event_id, "completes an update that was not accepted");
+    must(c, map_put(&run->completed, id, run) == NULL, run, e->event_id, "completes an update again");
+}
+
 static void see_timer(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
 {
     instant at = pb_instant(e->event_time);
@@ -143,6 +158,8 @@ static void see_event(struct checker *c, struct run_model *run, const pb_history
     case EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: close_run(c, run); break;
     case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: see_signal(c, run, e->event_id, e->workflow_execution_signaled_event_attributes); break;
     case EVENT_TYPE_WORKFLOW_TASK_COMPLETED: run->completed_started_id = e->workflow_task_completed_event_attributes->started_event_id; break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: see_update(c, run, e); break;
     case EVENT_TYPE_TIMER_STARTED:
     case EVENT_TYPE_TIMER_FIRED: see_timer(c, run, e); break;
     case EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: see_activity(c, run, e); break;
@@ -207,8 +224,8 @@ void checker_commit(void *arg, const struct store_commit *commit)
         if (run == NULL) continue;
         must(c, !run->is_deleted, run, 0, "is written after it was deleted");
         if (op->kind == STORE_RUN_DELETE) {
-            must(c, !run->is_open, run, 0, "is deleted while it is open");
             run->is_deleted = true;
+            close_run(c, run);
         }
         if (!run->is_open) continue;
         struct run_model *other = map_put(&c->open, str_of(run->workflow_id), run);
@@ -281,6 +298,7 @@ static void told_completion(struct checker *c, const pb_ws_RespondWorkflowTaskCo
     must(c, token->is_speculative || run->completed_started_id >= token->started_event_id, run, token->started_event_id,
          "is told to be completed and is not");
     if (reply->workflow_task != NULL) told_workflow_task(c, reply->workflow_task);
+    for (size_t i = 0; i < reply->activity_tasks_count; i++) told_activity_task(c, reply->activity_tasks[i]);
     arena_fini(&arena);
 }
 
@@ -292,6 +310,17 @@ static void told_result(struct checker *c, struct str token_bytes)
     run_told(c, token->run_id, "an activity result");
     map_u64_put(&c->results, ((uint64_t)token->run_key << 24) + (uint64_t)token->scheduled_event_id, c);
     arena_fini(&arena);
+}
+
+static void told_update(struct checker *c, const pb_ws_UpdateWorkflowExecutionResponse *reply)
+{
+    const pb_update_UpdateRef *ref = reply->update_ref;
+    if (reply->stage < UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED) return;
+    const struct run_model *run = run_told(c, ref->workflow_execution->run_id, "an update");
+    bool is_rejected = reply->outcome != NULL && reply->outcome->value_case == pb_update_Outcome_failure_tag;
+    if (is_rejected && map_get(&run->accepted, ref->update_id) == NULL) return;
+    must(c, map_get(&run->accepted, ref->update_id) != NULL, run, 0, "tells of an update that is not durably accepted");
+    must(c, reply->outcome == NULL || map_get(&run->completed, ref->update_id) != NULL, run, 0, "tells the outcome of an update that is not durable");
 }
 
 static void told_history(struct checker *c, const pb_ws_GetWorkflowExecutionHistoryResponse *reply)
@@ -316,6 +345,7 @@ void checker_reply(struct sim *sim, const struct pb_method *method, const void *
         told_signal(c, q->workflow_execution->workflow_id, q->input);
         break;
     }
+    case pb_ws_UpdateWorkflowExecution_method: told_update(c, reply); break;
     case pb_ws_PollWorkflowTaskQueue_method: told_workflow_task(c, reply); break;
     case pb_ws_PollActivityTaskQueue_method: told_activity_task(c, reply); break;
     case pb_ws_RespondWorkflowTaskCompleted_method: told_completion(c, request, reply); break;
@@ -337,7 +367,7 @@ static struct str described(const struct execution *e, struct sim *sim, struct a
 static void compare_run(void *arg, struct execution *e)
 {
     struct sim *sim = arg;
-    if (execution_is_dirty(e)) return;
+    if (execution_is_dirty(e) || !execution_is_evictable(e)) return; /* some of it is in memory only, as it may be */
     struct store_read read = {.kind = STORE_READ_RUN_KEY, .run = execution_run(e)};
     arena_init(&read.arena, 0, 0);
     faulty_read_seen(sim->disk, &read);
@@ -388,8 +418,10 @@ static void end_signals(struct checker *c)
     for (size_t at = 0; (promise = map_next(&c->promises, &at, NULL)) != NULL;) {
         bool is_seen = false;
         const struct run_model *run;
-        for (size_t r = 0; !is_seen && (run = map_u64_next(&c->runs, &r, NULL)) != NULL;)
-            is_seen = str_equal_c(str_of(run->workflow_id), promise->workflow_id) && map_get(&run->signals, str_of(promise->text)) != NULL;
+        for (size_t r = 0; !is_seen && (run = map_u64_next(&c->runs, &r, NULL)) != NULL;) {
+            if (!str_equal_c(str_of(run->workflow_id), promise->workflow_id)) continue;
+            is_seen = run->is_deleted || map_get(&run->signals, str_of(promise->text)) != NULL; /* what was deleted may have had it */
+        }
         if (!is_seen) sim_fail(c->sim, "workflow %s: %s was acknowledged and is in no history", promise->workflow_id, promise->text);
     }
 }
@@ -400,7 +432,7 @@ static void end_results(struct checker *c)
     for (size_t at = 0; map_u64_next(&c->results, &at, &key) != NULL;) {
         const struct run_model *run = map_u64_get(&c->runs, key >> 24);
         const struct activity_model *activity = map_u64_get(&run->activity_of, key & 0xffffff);
-        must(c, activity != NULL && activity->is_closed, run, (int64_t)(key & 0xffffff), "is an activity whose result was acknowledged and is in no history");
+        must(c, run->is_deleted || (activity != NULL && activity->is_closed), run, (int64_t)(key & 0xffffff), "is an activity whose result was acknowledged and is in no history");
     }
 }
 

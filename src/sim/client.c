@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 enum { TRIES_MAX = 6 };
-enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_CANCEL, ACTION_TERMINATE, ACTION_DESCRIBE, ACTION_HISTORY };
+enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_CANCEL, ACTION_TERMINATE, ACTION_DESCRIBE,
+              ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE };
 
 struct client {
     struct sim *sim;
@@ -42,8 +43,9 @@ static void draw_action(struct client *c)
     struct sim *sim = c->sim;
     static const enum action actions[] = {
         ACTION_START, ACTION_START, ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_DESCRIBE, ACTION_HISTORY,
+        ACTION_QUERY, ACTION_QUERY, ACTION_UPDATE, ACTION_UPDATE,
     };
-    c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE
+    c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE : prng_chance(&sim->prng, 60) ? ACTION_DELETE
                                                                                              : actions[prng_below(&sim->prng, countof(actions))];
     snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
     c->run_id[0] = 0;
@@ -104,7 +106,7 @@ static void ring_next(struct sim *sim, struct alarm *alarm)
 
 static void call(struct client *c, int method, const void *request)
 {
-    remote_call(c->sim, method, request, duration_s(c->action == ACTION_HISTORY ? 30 : 5), c->connection, c, client_done);
+    remote_call(c->sim, method, request, duration_s(c->action == ACTION_HISTORY || c->action == ACTION_UPDATE ? 30 : 5), c->connection, c, client_done);
 }
 
 static void send_start(struct client *c)
@@ -163,6 +165,26 @@ static void send_action(struct client *c)
     case ACTION_DESCRIBE: {
         pb_ws_DescribeWorkflowExecutionRequest request = {.namespace = STR("default"), .execution = &execution};
         call(c, pb_ws_DescribeWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_DELETE: {
+        pb_ws_DeleteWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_execution = &execution};
+        call(c, pb_ws_DeleteWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_QUERY: {
+        pb_query_WorkflowQuery query = {.query_type = STR("state")};
+        pb_ws_QueryWorkflowRequest request = {.namespace = STR("default"), .execution = &execution, .query = &query};
+        call(c, pb_ws_QueryWorkflow_method, &request);
+        break;
+    }
+    case ACTION_UPDATE: {
+        pb_update_Meta meta = {.update_id = str_of(c->text), .identity = STR("client")};
+        pb_update_Input input = {.name = STR("update")};
+        pb_update_Request update = {.meta = &meta, .input = &input};
+        pb_update_WaitPolicy wait = {.lifecycle_stage = UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED};
+        pb_ws_UpdateWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_execution = &execution, .wait_policy = &wait, .request = &update};
+        call(c, pb_ws_UpdateWorkflowExecution_method, &request);
         break;
     }
     case ACTION_HISTORY: {

@@ -5,6 +5,8 @@
  *   t<ms>      a timer
  *   s<n>       wait until n signals have come in all
  *   c          a child workflow with a small program of its own
+ *   e<n>       signal workflow w<n>, and learn whether that was possible
+ *   z<ms>      an activity that runs until it is cancelled, which it is after a timer
  *   n          continue as new with the words that follow
  *   f          fail
  * At the end of its words it completes. Slots number what words begin, left to right. */
@@ -23,7 +25,7 @@ void program_draw(struct prng *prng, bool is_child, char out[192])
     out[0] = 0;
     for (int i = 0; i < words; i++) {
         char word[32];
-        switch (prng_below(prng, is_child ? 4 : 9)) {
+        switch (prng_below(prng, is_child ? 4 : 11)) {
         case 0:
         case 1: {
             int most = (int)prng_below(prng, 4);
@@ -40,6 +42,8 @@ void program_draw(struct prng *prng, bool is_child, char out[192])
             break;
         case 6:
         case 7: snprintf(word, sizeof word, "c "); break;
+        case 8: snprintf(word, sizeof word, "e%d ", (int)prng_below(prng, 32)); break;
+        case 9: snprintf(word, sizeof word, "z%d ", 100 + (int)prng_below(prng, 4000)); break;
         default:
             snprintf(word, sizeof word, "%s", has_continued ? "" : "n ");
             has_continued = true;
@@ -105,6 +109,18 @@ void progress_fold(struct progress *p, const pb_history_HistoryEvent *e)
     case EVENT_TYPE_ACTIVITY_TASK_COMPLETED: end(p->activities, e->activity_task_completed_event_attributes->scheduled_event_id); break;
     case EVENT_TYPE_ACTIVITY_TASK_FAILED: end(p->activities, e->activity_task_failed_event_attributes->scheduled_event_id); break;
     case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: end(p->activities, e->activity_task_timed_out_event_attributes->scheduled_event_id); break;
+    case EVENT_TYPE_ACTIVITY_TASK_CANCELED: end(p->activities, e->activity_task_canceled_event_attributes->scheduled_event_id); break;
+    case EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
+        for (int i = 0; i < PROGRAM_SLOTS; i++)
+            if (p->activities[i].scheduled_event_id == e->activity_task_cancel_requested_event_attributes->scheduled_event_id) p->activities[i].is_cancelled = 1;
+        break;
+    case EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: begin(&p->externals[p->external_count++], e->event_id); break;
+    case EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
+        end(p->externals, e->signal_external_workflow_execution_failed_event_attributes->initiated_event_id);
+        break;
+    case EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
+        end(p->externals, e->external_workflow_execution_signaled_event_attributes->initiated_event_id);
+        break;
     case EVENT_TYPE_TIMER_STARTED: begin(slot_named(p->timers, e->timer_started_event_attributes->timer_id), e->event_id); break;
     case EVENT_TYPE_TIMER_FIRED: end(p->timers, e->timer_fired_event_attributes->started_event_id); break;
     case EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
@@ -180,6 +196,11 @@ static void activity(struct decision *d, int slot, int most, int failures)
     a->schedule_to_close_timeout = most == 0 ? pb_duration_new(arena, duration_s(300)) : NULL;
     a->retry_policy = pb_new(arena, pb_common_RetryPolicy);
     a->retry_policy->maximum_attempts = most;
+    a->request_eager_execution = slot % 2 == 0;
+    if (failures < 0) { /* until cancelled */
+        a->start_to_close_timeout = pb_duration_new(arena, duration_s(120));
+        a->heartbeat_timeout = pb_duration_new(arena, duration_s(4));
+    }
     a->retry_policy->initial_interval = pb_duration_new(arena, duration_ms(300));
     a->retry_policy->backoff_coefficient = 2;
 }
@@ -191,6 +212,28 @@ static void timer(struct decision *d, int slot, int ms)
     c->start_timer_command_attributes = a;
     a->timer_id = arena_printf(d->arena, "t%d", slot);
     a->start_to_fire_timeout = pb_duration_new(d->arena, duration_ms(ms));
+}
+
+static void cancel_activity(struct decision *d, const struct slot *slot)
+{
+    pb_command_Command *c =
+        command_add(d, COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK, pb_command_Command_request_cancel_activity_task_command_attributes_tag);
+    c->request_cancel_activity_task_command_attributes = pb_new(d->arena, pb_command_RequestCancelActivityTaskCommandAttributes);
+    c->request_cancel_activity_task_command_attributes->scheduled_event_id = slot->scheduled_event_id;
+}
+
+static void signal_external(struct decision *d, int slot, int number)
+{
+    struct arena *arena = d->arena;
+    pb_command_Command *c = command_add(d, COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION,
+                                        pb_command_Command_signal_external_workflow_execution_command_attributes_tag);
+    pb_command_SignalExternalWorkflowExecutionCommandAttributes *a = pb_new(arena, pb_command_SignalExternalWorkflowExecutionCommandAttributes);
+    c->signal_external_workflow_execution_command_attributes = a;
+    a->namespace = STR("default");
+    a->execution = pb_new(arena, pb_common_WorkflowExecution);
+    a->execution->workflow_id = arena_printf(arena, "w%d", number);
+    a->signal_name = STR("signal");
+    a->input = text_payloads(arena, arena_printf(arena, "from %s %d %" PRId64, d->p->workflow_id, slot, d->p->last_event_id));
 }
 
 static void child(struct decision *d, int slot)
@@ -251,7 +294,7 @@ static void continue_as_new(struct decision *d, const char *rest)
 size_t program_decide(const struct progress *p, struct arena *arena, pb_command_Command ***commands)
 {
     struct decision d = {.p = p, .arena = arena};
-    int activities = 0, timers = 0, children = 0, number, second;
+    int activities = 0, timers = 0, children = 0, externals = 0, number, second;
     bool is_waiting = false, has_ended = false;
     if (p->is_cancel_requested) {
         pb_command_Command *c = command_add(&d, COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION, pb_command_Command_cancel_workflow_execution_command_attributes_tag);
@@ -281,6 +324,20 @@ size_t program_decide(const struct progress *p, struct arena *arena, pb_command_
             if (!p->children[children].is_begun) child(&d, children);
             is_waiting = !slots_over(p->children, children++, 1);
             break;
+        case 'e':
+            if (!p->externals[externals].is_begun) signal_external(&d, externals, number);
+            is_waiting = !slots_over(p->externals, externals++, 1);
+            break;
+        case 'z': {
+            const struct slot *stubborn = &p->activities[activities];
+            if (!stubborn->is_begun) activity(&d, activities, 2, -1);
+            if (!p->timers[timers].is_begun) timer(&d, timers, number);
+            if (p->timers[timers].is_over && stubborn->is_begun && !stubborn->is_over && !stubborn->is_cancelled) cancel_activity(&d, stubborn);
+            is_waiting = !p->timers[timers].is_over || !stubborn->is_over;
+            timers++;
+            activities++;
+            break;
+        }
         case 's': is_waiting = p->signal_count < number; break;
         case 'n':
             continue_as_new(&d, at + 1);

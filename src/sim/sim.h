@@ -120,8 +120,8 @@ enum { PROGRAM_SLOTS = 48 };
 struct progress {                    /* folded from events */
     char program[192];
     int64_t last_event_id, completed_started_id;
-    struct slot { int64_t scheduled_event_id; uint8_t is_begun, is_over; } activities[PROGRAM_SLOTS], timers[PROGRAM_SLOTS], children[PROGRAM_SLOTS];
-    int signal_count;
+    struct slot { int64_t scheduled_event_id; uint8_t is_begun, is_over, is_cancelled; } activities[PROGRAM_SLOTS], timers[PROGRAM_SLOTS], children[PROGRAM_SLOTS], externals[PROGRAM_SLOTS];
+    int signal_count, external_count;
     bool is_cancel_requested;
     char workflow_id[96];
 };
@@ -129,7 +129,7 @@ void program_draw(struct prng *prng, bool is_child, char out[192]);
 void progress_fold(struct progress *p, const pb_history_HistoryEvent *event);
 /* The commands of the next workflow task. */
 size_t program_decide(const struct progress *p, struct arena *arena, pb_command_Command ***commands);
-int program_failures(struct str activity_input); /* how many attempts of an activity fail */
+int program_failures(struct str activity_input); /* how many attempts of an activity fail; -1: it runs until it is cancelled */
 
 /* ---- actors ---- */
 void worker_create(struct sim *sim, int number);

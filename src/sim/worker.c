@@ -33,6 +33,8 @@ struct job {
     int failures;
     pb_command_Command **commands;
     size_t command_count;
+    const pb_ws_PollWorkflowTaskQueueResponse *task; /* in the arena; its history is not looked at any more */
+    bool is_cancelled;          /* an activity that was asked to stop */
 };
 
 static const pb_taskqueue_TaskQueue normal_queue = {.name = {"queue", 5}, .kind = TASK_QUEUE_KIND_NORMAL};
@@ -89,6 +91,7 @@ static void worker_poll(struct worker *w);
 static void job_work_out(struct job *job);
 
 static void task_take(struct worker *w, const pb_ws_PollWorkflowTaskQueueResponse *task);
+static void activity_take(struct worker *w, const pb_ws_PollActivityTaskQueueResponse *task);
 
 static void completed(struct remote *r, enum grpc_code code, const void *message)
 {
@@ -96,13 +99,77 @@ static void completed(struct remote *r, enum grpc_code code, const void *message
     struct worker *w = job->worker;
     const pb_ws_RespondWorkflowTaskCompletedResponse *reply = message;
     if (code == GRPC_OK) {
-        job->progress.last_event_id = job->started_event_id;
+        job->progress.last_event_id = reply->reset_history_event_id != 0 ? reply->reset_history_event_id : job->started_event_id;
         cache_keep(w, job->run_id, &job->progress);
+        for (size_t i = 0; i < reply->activity_tasks_count; i++) activity_take(w, reply->activity_tasks[i]);
         if (reply->workflow_task != NULL) task_take(w, reply->workflow_task);
     } else {
         cache_forget(w, job->run_id);
     }
     job_free(job);
+}
+
+/* ---- queries and updates that came with the task ---- */
+
+static pb_common_Payloads *answer_payloads(struct arena *arena, struct str text)
+{
+    return pb_payloads_of(arena, pb_payload_new(arena, STR("binary/plain"), text));
+}
+
+static void answer_queries(struct job *job, pb_ws_RespondWorkflowTaskCompletedRequest *request)
+{
+    for (size_t i = 0; i < job->task->queries_count; i++) {
+        pb_ws_RespondWorkflowTaskCompletedRequest_QueryResultsEntry *entry = PB_PUSH_NEW(&job->arena, request, query_results);
+        entry->key = job->task->queries[i]->key;
+        entry->value = pb_new(&job->arena, pb_query_WorkflowQueryResult);
+        entry->value->result_type = QUERY_RESULT_TYPE_ANSWERED;
+        entry->value->answer = answer_payloads(&job->arena, STR("with a task"));
+    }
+}
+
+static pb_protocol_Message *say(struct job *job, pb_ws_RespondWorkflowTaskCompletedRequest *request, const pb_protocol_Message *to, const char *what,
+                                const struct pb_message *type, const void *body)
+{
+    struct arena *arena = &job->arena;
+    pb_protocol_Message *message = PB_PUSH_NEW(arena, request, messages);
+    struct str name = pb_name(type->name);
+    message->id = arena_printf(arena, "%.*s/%s", STR_ARG(to->protocol_instance_id), what);
+    message->protocol_instance_id = to->protocol_instance_id;
+    message->body = pb_new(arena, pb_google_Any);
+    message->body->type_url = arena_printf(arena, "type.googleapis.com/%.*s", STR_ARG(name));
+    message->body->value = pb_encode_arena(type, body, arena);
+    return message;
+}
+
+static void place(struct job *job, pb_ws_RespondWorkflowTaskCompletedRequest *request, const pb_protocol_Message *message)
+{
+    pb_command_Command *command = PB_PUSH_NEW(&job->arena, request, commands);
+    command->command_type = COMMAND_TYPE_PROTOCOL_MESSAGE;
+    command->attributes_case = pb_command_Command_protocol_message_command_attributes_tag;
+    command->protocol_message_command_attributes = pb_new(&job->arena, pb_command_ProtocolMessageCommandAttributes);
+    command->protocol_message_command_attributes->message_id = message->id;
+}
+
+/* One in four is rejected; the others are accepted and answered at once. */
+static void answer_update(struct job *job, pb_ws_RespondWorkflowTaskCompletedRequest *request, const pb_protocol_Message *message)
+{
+    struct arena *arena = &job->arena;
+    pb_update_Request *asked;
+    if (message->body == NULL || PB_DECODE(arena, message->body->value, pb_update_Request, &asked) != ERR_NONE)
+        sim_fail(job->worker->sim, "an update does not decode");
+    if (str_hash(asked->meta->update_id) % 4 == 0) {
+        pb_failure_Failure failure = {.message = STR("not now")};
+        pb_update_Rejection no = {.rejected_request_message_id = message->id, .rejected_request_sequencing_event_id = message->event_id,
+                                  .rejected_request = asked, .failure = &failure};
+        say(job, request, message, "reject", &pb_update_Rejection_type, &no);
+        return;
+    }
+    pb_update_Acceptance yes = {.accepted_request_message_id = message->id, .accepted_request_sequencing_event_id = message->event_id,
+                                .accepted_request = asked};
+    pb_update_Outcome outcome = {.value_case = pb_update_Outcome_success_tag, .success = answer_payloads(arena, STR("updated"))};
+    pb_update_Response answer = {.meta = asked->meta, .outcome = &outcome};
+    place(job, request, say(job, request, message, "accept", &pb_update_Acceptance_type, &yes));
+    place(job, request, say(job, request, message, "complete", &pb_update_Response_type, &answer));
 }
 
 static void send_completion(struct sim *sim, struct alarm *alarm)
@@ -114,7 +181,9 @@ static void send_completion(struct sim *sim, struct alarm *alarm)
     pb_taskqueue_StickyExecutionAttributes attributes = {.worker_task_queue = &sticky, .schedule_to_start_timeout = &patience};
     pb_ws_RespondWorkflowTaskCompletedRequest request = {.namespace = STR("default"), .task_token = job->token, .identity = str_of(w->identity),
                                                          .sticky_attributes = &attributes, .return_new_workflow_task = true};
-    PB_SET_ARRAY(&request, commands, job->commands, job->command_count);
+    answer_queries(job, &request);
+    for (size_t i = 0; i < job->task->messages_count; i++) answer_update(job, &request, job->task->messages[i]);
+    for (size_t i = 0; i < job->command_count; i++) PB_PUSH(&job->arena, &request, commands) = job->commands[i];
     struct remote *r = remote_call(sim, pb_ws_RespondWorkflowTaskCompleted_method, &request, duration_s(10), w->connection, w, completed);
     r->user = job;
     if (sim_chance(sim, sim->weather.repeat_one_in))
@@ -172,6 +241,7 @@ static void task_take(struct worker *w, const pb_ws_PollWorkflowTaskQueueRespons
 {
     struct job *job = job_create(w, task->task_token, task->workflow_execution);
     job->started_event_id = task->started_event_id;
+    job->task = PB_CLONE(&job->arena, pb_ws_PollWorkflowTaskQueueResponse, task);
     const struct progress *known = map_get(&w->cache, job->run_id);
     int64_t first = task->history != NULL && task->history->events_count != 0 ? task->history->events[0]->event_id : 0;
     if (first == 1 || known == NULL || known->last_event_id + 1 != first) {
@@ -193,6 +263,16 @@ static void task_take(struct worker *w, const pb_ws_PollWorkflowTaskQueueRespons
     }
 }
 
+static void answer_query(struct worker *w, struct str token)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    pb_ws_RespondQueryTaskCompletedRequest request = {.namespace = STR("default"), .task_token = token, .completed_type = QUERY_RESULT_TYPE_ANSWERED,
+                                                      .query_result = answer_payloads(&arena, STR("alone"))};
+    remote_call(w->sim, pb_ws_RespondQueryTaskCompleted_method, &request, duration_s(10), w->connection, w, NULL);
+    arena_fini(&arena);
+}
+
 static void workflow_poll_over(struct remote *r, enum grpc_code code, const void *message)
 {
     struct worker *w = r->owner;
@@ -202,7 +282,10 @@ static void workflow_poll_over(struct remote *r, enum grpc_code code, const void
     } else {
         w->workflow_polls--;
     }
-    if (code == GRPC_OK && !str_is_empty(task->task_token)) task_take(w, task);
+    if (code == GRPC_OK && !str_is_empty(task->task_token)) {
+        if (task->query != NULL) answer_query(w, task->task_token);
+        else task_take(w, task);
+    }
     worker_poll(w);
 }
 
@@ -213,6 +296,34 @@ static void activity_over(struct remote *r, enum grpc_code code, const void *mes
     (void)code;
     (void)message;
     job_free(r->user);
+}
+
+static void send_heartbeat(struct sim *sim, struct alarm *alarm);
+
+static void heartbeat_over(struct remote *r, enum grpc_code code, const void *message)
+{
+    struct job *job = r->user;
+    const pb_ws_RecordActivityTaskHeartbeatResponse *reply = message;
+    if (code == GRPC_NOT_FOUND) { /* timed out meanwhile, or its workflow has closed */
+        job_free(job);
+        return;
+    }
+    job->is_cancelled = code == GRPC_OK && reply->cancel_requested;
+    alarm_set(r->sim, &job->ready, job->is_cancelled ? duration_ms(10) : duration_s(1));
+}
+
+/* A stubborn activity: it beats until it is told to stop. */
+static void send_heartbeat(struct sim *sim, struct alarm *alarm)
+{
+    struct job *job = container_of(alarm, struct job, ready);
+    struct worker *w = job->worker;
+    if (job->is_cancelled) {
+        pb_ws_RespondActivityTaskCanceledRequest request = {.namespace = STR("default"), .task_token = job->token, .identity = str_of(w->identity)};
+        remote_call(sim, pb_ws_RespondActivityTaskCanceled_method, &request, duration_s(10), w->connection, w, activity_over)->user = job;
+        return;
+    }
+    pb_ws_RecordActivityTaskHeartbeatRequest request = {.namespace = STR("default"), .task_token = job->token, .identity = str_of(w->identity)};
+    remote_call(sim, pb_ws_RecordActivityTaskHeartbeat_method, &request, duration_s(2), w->connection, w, heartbeat_over)->user = job;
 }
 
 static void send_activity_result(struct sim *sim, struct alarm *alarm)
@@ -234,19 +345,22 @@ static void send_activity_result(struct sim *sim, struct alarm *alarm)
         remote_call(sim, pb_ws_RespondActivityTaskCompleted_method, &request, duration_s(10), w->connection, w, NULL);
 }
 
+static void activity_take(struct worker *w, const pb_ws_PollActivityTaskQueueResponse *task)
+{
+    struct job *job = job_create(w, task->task_token, task->workflow_execution);
+    job->is_activity = true;
+    job->attempt = task->attempt;
+    job->failures = program_failures(task->input != NULL && task->input->payloads_count != 0 ? task->input->payloads[0]->data : STR_EMPTY);
+    job->ready.ring = job->failures < 0 ? send_heartbeat : send_activity_result;
+    alarm_set(w->sim, &job->ready, thinking(w->sim));
+}
+
 static void activity_poll_over(struct remote *r, enum grpc_code code, const void *message)
 {
     struct worker *w = r->owner;
     const pb_ws_PollActivityTaskQueueResponse *task = message;
     w->activity_polls--;
-    if (code == GRPC_OK && !str_is_empty(task->task_token)) {
-        struct job *job = job_create(w, task->task_token, task->workflow_execution);
-        job->is_activity = true;
-        job->attempt = task->attempt;
-        job->failures = program_failures(task->input != NULL && task->input->payloads_count != 0 ? task->input->payloads[0]->data : STR_EMPTY);
-        job->ready.ring = send_activity_result;
-        alarm_set(w->sim, &job->ready, thinking(w->sim));
-    }
+    if (code == GRPC_OK && !str_is_empty(task->task_token)) activity_take(w, task);
     worker_poll(w);
 }
 
