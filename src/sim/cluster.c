@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static instant env_now(void *arg) { return ((struct sim *)arg)->now; }
+static instant env_now(void *arg) { return cluster_now(arg); }
 static const struct namespace_info *env_namespace(void *arg, int64_t key)
 {
     struct sim *sim = arg;
@@ -71,7 +71,7 @@ void cluster_crash(struct sim *sim)
     sim->loaded += shard.loaded;
     sim->evicted += shard.evicted;
     sim->persisted += matching.persisted;
-    sim->is_up = sim->is_serving = false;
+    sim->is_up = sim->is_serving = sim->is_stopping = false;
     frontend_destroy(sim->frontend);
     matching_destroy(sim->matching);
     shard_destroy(sim->shard);
@@ -89,10 +89,32 @@ static void ring_restart(struct sim *sim, struct alarm *alarm)
     cluster_boot(sim);
 }
 
-static void ring_crash(struct sim *sim, struct alarm *alarm)
+static void ring_stop(struct sim *sim, struct alarm *alarm)
 {
+    if (!sim->is_up || !sim->is_stopping) return;
+    bool is_quiet = shard_is_quiet(sim->shard) && matching_is_quiet(sim->matching);
+    if (!is_quiet && instant_before(sim->now, sim->stop_at)) {
+        alarm_set(sim, alarm, duration_ms(20));
+        return;
+    }
+    sim_trace(sim, is_quiet ? "stopped in good order" : "stopped at last");
     cluster_crash(sim);
     alarm_set(sim, &sim->restart_alarm, sim_pause(sim, duration_s(1)));
+}
+
+static void ring_crash(struct sim *sim, struct alarm *alarm)
+{
+    if (sim->is_up && sim->is_serving && !sim->is_stopping && prng_chance(&sim->prng, 3)) {
+        sim_trace(sim, "stop");
+        sim->is_stopping = true;
+        sim->stop_at = instant_add(sim->now, duration_s(5));
+        frontend_drain(sim->frontend);
+        shard_close(sim->shard);
+        alarm_set(sim, &sim->stop_alarm, duration_ms(20));
+    } else {
+        cluster_crash(sim);
+        alarm_set(sim, &sim->restart_alarm, sim_pause(sim, duration_s(1)));
+    }
     alarm_set(sim, alarm, duration_max(duration_s(2), sim_pause(sim, sim->weather.crash_every)));
 }
 
@@ -107,8 +129,9 @@ static void ring_full(struct sim *sim, struct alarm *alarm)
 static void ring_jump(struct sim *sim, struct alarm *alarm)
 {
     duration jump = sim_pause(sim, duration_s(5));
-    sim_trace(sim, "the clock jumps by %" PRId64 " ms", jump.ns / NS_PER_MS);
-    sim->now = instant_add(sim->now, jump);
+    if (prng_chance(&sim->prng, 2)) jump.ns = -jump.ns / 3;
+    sim_trace(sim, "the server's clock jumps by %" PRId64 " ms", jump.ns / NS_PER_MS);
+    sim->skew.ns += jump.ns;
     alarm_set(sim, alarm, sim_pause(sim, sim->weather.jump_every));
 }
 
@@ -124,6 +147,7 @@ void cluster_create(struct sim *sim)
     sim->full_alarm.ring = ring_full;
     sim->restart_alarm.ring = ring_restart;
     sim->jump_alarm.ring = ring_jump;
+    sim->stop_alarm.ring = ring_stop;
     if (sim->weather.crash_every.ns != 0) alarm_set(sim, &sim->crash_alarm, sim_pause(sim, sim->weather.crash_every));
     if (sim->weather.full_every.ns != 0) alarm_set(sim, &sim->full_alarm, sim_pause(sim, sim->weather.full_every));
     if (sim->weather.jump_every.ns != 0) alarm_set(sim, &sim->jump_alarm, sim_pause(sim, sim->weather.jump_every));
@@ -149,10 +173,11 @@ void cluster_destroy(struct sim *sim)
 
 instant cluster_next_due(const struct sim *sim)
 {
-    instant due = faulty_next_due(sim->disk);
-    if (!sim->is_up) return due;
-    due = instant_min(due, instant_min(shard_next_due(sim->shard), matching_next_due(sim->matching)));
-    return instant_min(due, frontend_next_due(sim->frontend));
+    instant disk = faulty_next_due(sim->disk);
+    if (!sim->is_up) return disk;
+    instant due = instant_min(shard_next_due(sim->shard), matching_next_due(sim->matching));
+    due = instant_min(due, frontend_next_due(sim->frontend));
+    return due.ns == INSTANT_NEVER.ns ? disk : instant_min(disk, (instant){due.ns - sim->skew.ns});
 }
 
 void cluster_round(struct sim *sim)

@@ -95,9 +95,9 @@ static void ring_arrival(struct sim *sim, struct alarm *alarm)
     void *request;
     if (pb_decode(pb_method_request(r->method), buf_view(&r->request), &r->arena, PB_COPY, &request) != ERR_NONE) sim_fail(sim, "a request does not decode");
     r->is_at_server = true;
-    r->rpc = (struct rpc){.ops = &ops, .method = r->method, .request = request, .arena = &r->arena, .deadline = r->deadline.node.due,
+    r->rpc = (struct rpc){.ops = &ops, .method = r->method, .request = request, .arena = &r->arena, .deadline = instant_add(r->deadline.node.due, sim->skew),
                           .connection_id = r->connection};
-    if (r->is_over) r->rpc.deadline = instant_add(sim->now, duration_s(10)); /* nobody listens any more, but it has come */
+    if (r->is_over) r->rpc.deadline = instant_add(cluster_now(sim), duration_s(10)); /* nobody listens any more, but it has come */
     sim->rpc_count++;
     frontend_call(sim->frontend, &r->rpc);
 }

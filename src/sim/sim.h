@@ -59,8 +59,10 @@ struct sim {
     struct limits limits;
     bool is_up, is_serving;
     uint64_t life;                  /* starts so far */
-    struct alarm crash_alarm, full_alarm, restart_alarm, jump_alarm;
-    bool is_full;
+    struct alarm crash_alarm, full_alarm, restart_alarm, jump_alarm, stop_alarm;
+    bool is_full, is_stopping;
+    instant stop_at;                /* a stop in good order that has not ended by then becomes a crash */
+    duration skew;                  /* of the server's clock, which jumps both ways */
 
     /* the network (network.c) */
     struct list rpcs;
@@ -85,7 +87,8 @@ void cluster_destroy(struct sim *sim);
 void cluster_boot(struct sim *sim);
 void cluster_crash(struct sim *sim);
 void cluster_round(struct sim *sim);         /* what is due in the server by now */
-instant cluster_next_due(const struct sim *sim);
+instant cluster_next_due(const struct sim *sim); /* on the simulation's clock */
+static inline instant cluster_now(const struct sim *sim) { return instant_add(sim->now, sim->skew); }
 void cluster_calm(struct sim *sim);
 
 /* ---- network.c: requests on their way ---- */
