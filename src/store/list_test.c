@@ -185,8 +185,9 @@ static struct str count_text(struct pair *p, struct world *w, const struct visib
         before = group->count;
         buf_printf(&lines[i], "%" PRId64, group->count);
         for (size_t k = 0; k < group->value_count; k++) {
-            buf_printf(&lines[i], " %.*s:%.*s", STR_ARG(pb_payload_metadata(group->values[k], STR("type"))),
-                       STR_ARG(group->values[k] != NULL ? group->values[k]->data : STR("none")));
+            const pb_common_Payload *value = group->values[k];
+            buf_printf(&lines[i], " %.*s %.*s:%.*s", STR_ARG(pb_payload_metadata(value, STR("type"))), STR_ARG(pb_payload_metadata(value, STR("encoding"))),
+                       STR_ARG(value->data));
         }
         for (size_t k = i; k > 0 && str_compare(buf_view(&lines[k]), buf_view(&lines[k - 1])) < 0; k--) { /* equal counts in one order */
             struct buf swap = lines[k];

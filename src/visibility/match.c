@@ -287,7 +287,12 @@ err visibility_token_decode(const struct visibility_query *query, struct str tok
 
 const pb_common_Payload *visibility_group_value(const struct attribute *attribute, const struct attribute_values *values, struct arena *arena)
 {
-    if (!values->is_present) return NULL;
+    if (!values->is_present) {
+        pb_common_Payload *none = attribute_encode(values, attribute->type, arena);
+        none->metadata[0]->value = STR("binary/null");
+        none->data = STR_EMPTY;
+        return none;
+    }
     if (attribute->field == FIELD_STATUS) {
         const char *name = visibility_status_name((int32_t)values->values[0].number);
         struct attribute_value status = {.type = ATTRIBUTE_KEYWORD, .text = str_of(name != NULL ? name : "Unspecified")};

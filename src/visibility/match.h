@@ -36,7 +36,7 @@ struct str visibility_token_encode(const struct visibility_place *last, instant 
 MUST_USE err visibility_token_decode(const struct visibility_query *query, struct str token, struct arena *arena, struct visibility_place *last,
                                      instant *begun, struct error *error);
 
-/* The value of a GROUP BY attribute as a payload (a list as a whole); NULL when absent. */
+/* The value of a GROUP BY attribute as a payload (a list as a whole; "binary/null" when absent). */
 const pb_common_Payload *visibility_group_value(const struct attribute *attribute, const struct attribute_values *values, struct arena *arena);
 
 #endif

@@ -158,6 +158,9 @@ static bool literal_number(const struct literal *l, struct arena *arena, struct 
     value->real = strtod(text.data, &end); /* the arena's strings are terminated */
     if (end != text.data + text.size || !isfinite(value->real) || memchr(text.data, 'x', text.size) != NULL) return false;
     value->type = ATTRIBUTE_DOUBLE;
+    if (value->real == trunc(value->real) && value->real >= -0x1p63 && value->real < 0x1p63) { /* whole after all */
+        *value = (struct attribute_value){.type = ATTRIBUTE_INT, .number = (int64_t)value->real};
+    }
     return true;
 }
 

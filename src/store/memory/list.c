@@ -147,8 +147,7 @@ static void count_row(struct counting *c, const pb_store_VisibilityRow *row, str
     for (size_t i = 0; i < query->group_count; i++) {
         struct attribute_values of_row = visibility_row_values(row, query->groups[i], scratch);
         values[i] = visibility_group_value(query->groups[i], &of_row, scratch);
-        buf_append_byte(&key, values[i] != NULL);
-        if (values[i] == NULL) continue;
+        buf_append_byte(&key, of_row.is_present);
         buf_printf(&key, "%zu:", values[i]->data.size);
         buf_append_str(&key, values[i]->data);
     }
@@ -158,7 +157,7 @@ static void count_row(struct counting *c, const pb_store_VisibilityRow *row, str
         group->value_count = query->group_count;
         group->values = arena_array(arena, const pb_common_Payload *, query->group_count + 1);
         for (size_t i = 0; i < query->group_count; i++) {
-            group->values[i] = values[i] != NULL ? PB_CLONE(arena, pb_common_Payload, values[i]) : NULL;
+            group->values[i] = PB_CLONE(arena, pb_common_Payload, values[i]);
         }
         map_put(&c->groups, buf_view(&key), group);
     }
@@ -171,8 +170,7 @@ static int group_compare(const void *a, const void *b) /* the largest first */
     const struct store_group *x = a, *y = b;
     if (x->count != y->count) return x->count > y->count ? -1 : 1;
     for (size_t i = 0; i < x->value_count; i++) {
-        struct str left = x->values[i] != NULL ? x->values[i]->data : STR_EMPTY, right = y->values[i] != NULL ? y->values[i]->data : STR_EMPTY;
-        int c = str_compare(left, right);
+        int c = str_compare(x->values[i]->data, y->values[i]->data);
         if (c != 0) return c;
     }
     return 0;

@@ -150,7 +150,7 @@ err list_read(struct database *db, struct store_read *read)
 static const pb_common_Payload *group_value(struct store_read *read, sqlite3_stmt *st, int at, const struct attribute *a)
 {
     struct attribute_value value = {.type = a->type};
-    if (sqlite3_column_type(st, at) == SQLITE_NULL) return NULL;
+    if (sqlite3_column_type(st, at) == SQLITE_NULL) return visibility_group_value(a, &(struct attribute_values){0}, &read->arena);
     if (a->type == ATTRIBUTE_KEYWORD_LIST) { /* the JSON of the list as it is stored */
         pb_common_Payload *list = attribute_encode(&(struct attribute_values){0}, a->type, &read->arena);
         list->data = text_give(read, st, at);
