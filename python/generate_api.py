@@ -42,6 +42,12 @@ MOVES = [
 ]
 # The one well-known type that the pinned archive leaves to protoc's own files, which not every protoc brings along.
 FIELD_MASK = 'syntax = "proto3"; package google.protobuf; message FieldMask { repeated string paths = 1; }'
+# The status of a failed call. The API has no name for it of its own; SDKs call it this, with google.rpc.Status's fields.
+GRPC_STATUS = """syntax = "proto3";
+package temporal.api.common.v1;
+import "google/protobuf/any.proto";
+message GrpcStatus { int32 code = 1; string message = 2; repeated google.protobuf.Any details = 3; }
+"""
 HTTP_IMPORT = re.compile(r'^import "(google/api|protoc-gen-openapiv2)/[^"]+";\n', re.M)
 
 
@@ -89,7 +95,9 @@ def stage_sources(protos: Path, root: Path) -> list[str]:
             destination.parent.mkdir(parents=True, exist_ok=True)
             destination.write_text(text, encoding="utf-8")
             staged.append(str(relative))
-    return staged
+    status = "temporal/api/common/v1/grpc_status.proto"
+    (root / status).write_text(GRPC_STATUS, encoding="utf-8")
+    return [*staged, status]
 
 
 def moved(module: str) -> str:

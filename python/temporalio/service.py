@@ -772,7 +772,7 @@ async def _call_dict(
         )
     from temporalio.converter._messages import message_from_dict, message_to_dict
 
-    stock = kind if issubclass(kind, _Service) else WorkflowService
+    stock: Any = kind if issubclass(kind, _Service) else WorkflowService
     request_type = stock._rpcs[method][1]
     response = await getattr(service, method)(
         message_from_dict(request_type, request), retry=retry, metadata=metadata, timeout=timeout

@@ -352,7 +352,7 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
         )
         handle._outcome = reply.get("outcome")
         if input.wait_for_stage == WorkflowUpdateStage.COMPLETED:
-            calls = rpc_input or input
+            calls: Any = rpc_input or input
             await handle._poll_until_outcome(calls.rpc_metadata, calls.rpc_timeout)
         return handle
 

@@ -162,7 +162,8 @@ class _Compiler:
         def decode(value: Any) -> Any:
             if not isinstance(value, dict):
                 raise TypeError(f"Cannot convert to dataclass {hint}, value is {type(value)} not dict")
-            arguments, others = {}, {}
+            arguments: dict[str, Any] = {}
+            others: dict[str, Any] = {}
             for name, decode_field, is_argument in fields:
                 if name in value:
                     try:
