@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { GZIP_SIZE_MIN = 1024 }; /* bytes of a request; below, packing costs more than it saves */
 enum { HEADERS_MAX = 90 }; /* of a call; the client has a limit of its own a little above */
+enum { GZIP_SIZE_MIN = 1024 }; /* bytes; below, compressing costs more than it saves */
 static const duration CALL_TIMEOUT = {30 * NS_PER_S}, LONG_POLL_TIMEOUT = {70 * NS_PER_S}, THROTTLE_MIN = {NS_PER_S};
 
 struct headers { struct grpc_header *headers; size_t count; struct arena arena; };
@@ -262,7 +264,7 @@ static void attempt(struct connection_call *call)
     duration timeout = call->request.timeout;
     if (timeout.ns == 0) timeout = is_long_poll(call->request.path) ? LONG_POLL_TIMEOUT : CALL_TIMEOUT;
     struct grpc_request request = {
-        .path = call->request.path, .body = call->request.body, .timeout = timeout, .gzip = c->gzip,
+        .path = call->request.path, .body = call->request.body, .timeout = timeout, .gzip = c->gzip && call->request.body.size >= GZIP_SIZE_MIN,
         .metadata = assemble(c, call->request.metadata, &scratch),
     };
     call->attempted_at = loop_steady(runtime_loop(c->runtime));

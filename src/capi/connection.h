@@ -41,7 +41,7 @@ struct connection_options {
     bool has_keepalive;
     duration keepalive_interval, keepalive_timeout;
     struct str proxy, proxy_user, proxy_password;
-    bool gzip;
+    bool gzip;                       /* of requests from 1 KiB on */
     duration connect_timeout;
     size_t payloads_warn_size, memo_warn_size; /* bytes; a request beyond is logged as a warning; 0 = never */
 };
