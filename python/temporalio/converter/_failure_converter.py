@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from temporalio import exceptions
 from temporalio._values import duration_ns, to_timedelta_or_none
 from temporalio.converter._messages import FAILURE, FailureDict, message_from_dict, message_to_dict, payload_list
-from temporalio.converter._payload_converter import PayloadConverter, _derive_private
+from temporalio.converter._payload_converter import PayloadConverter, _derive_private, _not_derived
 
 if TYPE_CHECKING:
     import temporalio.api.failure.v1
@@ -111,7 +111,8 @@ class DefaultFailureConverter(FailureConverter):
         failure: temporalio.api.failure.v1.Failure,
     ) -> None:
         """See base class."""
-        failure.MergeFrom(message_from_dict(FAILURE, self._to_dict(exception, payload_converter)))
+        convert = _not_derived(self, "_to_dict", FailureConverter._to_dict)
+        failure.MergeFrom(message_from_dict(FAILURE, convert(exception, payload_converter)))
 
     def from_failure(
         self,
@@ -119,7 +120,8 @@ class DefaultFailureConverter(FailureConverter):
         payload_converter: PayloadConverter,
     ) -> BaseException:
         """See base class."""
-        return self._from_dict(message_to_dict(failure), payload_converter)
+        convert = _not_derived(self, "_from_dict", FailureConverter._from_dict)
+        return convert(message_to_dict(failure), payload_converter)
 
     def _to_dict(self, exception: BaseException, payload_converter: PayloadConverter) -> FailureDict:
         nexusrpc = sys.modules.get("nexusrpc")

@@ -53,6 +53,18 @@ def _derive_private(cls: type, pairs: Iterable[tuple[str, str, Any]]) -> None:
             setattr(cls, private, derived)
 
 
+def _not_derived(instance: Any, private: str, derived: Any) -> Callable[..., Any]:
+    """The private method a public one of the same class is made of, past those derived from overridden public ones.
+
+    So a subclass's public method may call the one it overrides.
+    """
+    for cls in type(instance).__mro__:
+        found = cls.__dict__.get(private)
+        if found is not None and found is not derived:
+            return found.__get__(instance)
+    raise NotImplementedError(f"{type(instance).__qualname__} has no conversion of its own to call")
+
+
 class PayloadConverter(ABC):
     """Turns Python values into payloads and back.
 
@@ -197,12 +209,13 @@ class _DictEncodingPayloadConverter(EncodingPayloadConverter):
 
     def to_payload(self, value: Any) -> temporalio.api.common.v1.Payload | None:
         """See base class."""
-        payload = self._to_dict(value)
+        payload = _not_derived(self, "_to_dict", EncodingPayloadConverter._to_dict)(value)
         return None if payload is None else payload_to_proto(payload)
 
     def from_payload(self, payload: temporalio.api.common.v1.Payload, type_hint: type | None = None) -> Any:
         """See base class."""
-        return self._from_dict(payload_from_proto(payload), type_hint)
+        convert = _not_derived(self, "_from_dict", EncodingPayloadConverter._from_dict)
+        return convert(payload_from_proto(payload), type_hint)
 
 
 class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
@@ -232,7 +245,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
         Raises:
             RuntimeError: No converter takes a value.
         """
-        return payloads_to_protos(self._to_dicts(values))
+        return payloads_to_protos(_not_derived(self, "_to_dicts", PayloadConverter._to_dicts)(values))
 
     def from_payloads(
         self,
@@ -245,7 +258,8 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             KeyError: There is no converter for a payload's encoding.
             RuntimeError: A converter could not read its payload.
         """
-        return self._from_dicts(payloads_from_protos(payloads), type_hints)
+        convert = _not_derived(self, "_from_dicts", PayloadConverter._from_dicts)
+        return convert(payloads_from_protos(payloads), type_hints)
 
     def get_converters_with_context(self, context: SerializationContext) -> list[EncodingPayloadConverter] | None:
         """The converters for values of this context, or None if it makes no difference to any of them."""
