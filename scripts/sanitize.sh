@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/build.sh "$1"
 meson test -C "build/$1" --suite unit --no-rebuild --print-errorlogs --num-processes 2 --timeout-multiplier 8
-if [ "$1" = asan ] && [ -x build/asan/src/sim/perdure-sim ]; then build/asan/src/sim/perdure-sim --seed 1 --runs 50 --minutes 5; fi
+if [ "$1" = asan ] && [ -x build/asan/src/sim/perdure-sim ]; then build/asan/src/sim/perdure-sim --seed 1 --runs 30 --wall 5; fi

@@ -40,7 +40,7 @@ unit() { # flavour: runs the unit tests of a build directory and shows what each
 
 build_release() { scripts/build.sh release && echo "1 passed, 0 failed"; }
 build_clang() { scripts/build.sh clang && echo "1 passed, 0 failed"; }
-sim() { scripts/build.sh test src/sim/perdure-sim && build/test/src/sim/perdure-sim --seed 1 --runs 300 --minutes 2; }
+sim() { scripts/build.sh test src/sim/perdure-sim && build/test/src/sim/perdure-sim --seed 1 --runs 300 --wall 4; }
 integration() {
   scripts/build.sh release || return 1
   "$(scripts/venv.sh official)" -m pytest -q -x --timeout 300 -p no:cacheprovider tests/integration
