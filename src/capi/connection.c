@@ -12,7 +12,6 @@
 
 enum { GZIP_SIZE_MIN = 1024 }; /* bytes of a request; below, packing costs more than it saves */
 enum { HEADERS_MAX = 90 }; /* of a call; the client has a limit of its own a little above */
-enum { GZIP_SIZE_MIN = 1024 }; /* bytes; below, compressing costs more than it saves */
 static const duration CALL_TIMEOUT = {30 * NS_PER_S}, LONG_POLL_TIMEOUT = {70 * NS_PER_S}, THROTTLE_MIN = {NS_PER_S};
 
 struct headers { struct grpc_header *headers; size_t count; struct arena arena; };
