@@ -43,6 +43,6 @@ run() { # label, python
 }
 run "the official Python package" "$official"
 if [ -x scripts/wheel.sh ]; then
-  ours=$(scripts/wheel.sh --venv)
+  ours=$(scripts/wheel.sh --venv test)
   run "Perdure's own Python package" "$ours"
 fi
