@@ -214,7 +214,7 @@ void wake_fini(struct shard *s)
 void wake_tick(struct shard *s, instant now)
 {
     window_advance(s, now);
-    if (s->is_failing || instant_before(now, s->failure_until)) return;
+    if (s->is_closing || s->is_lost || s->is_failing || instant_before(now, s->failure_until)) return;
     struct heap_node *node;
     while (s->wake_call_count < WAKE_CALLS_MAX && (node = heap_first(&s->sleepers)) != NULL && !instant_before(now, node->due)) {
         struct sleeper *sleeper = container_of(node, struct sleeper, node);
@@ -236,13 +236,14 @@ void wake_tick(struct shard *s, instant now)
 instant wake_next_due(const struct shard *s)
 {
     instant due = INSTANT_NEVER;
+    if (s->is_closing || s->is_lost) return due;
     if (!s->is_failing && s->wake_call_count < WAKE_CALLS_MAX) {
         struct heap_node *node = heap_first(&s->sleepers);
         if (node != NULL) due = node->due;
         if ((node = heap_first(&s->wakes)) != NULL) due = instant_min(due, node->due);
         due = instant_max(due, s->failure_until);
     }
-    if (s->window_read != NULL || s->is_closing || s->is_lost || s->is_failing) return due;
+    if (s->window_read != NULL || s->is_failing) return due;
     instant window = s->window_retry;
     if (s->is_recovery_read ? s->recovery_count != 0 : s->window_has_more && s->sleepers.count >= s->options.sleepers_max / 2) return due;
     if (!s->is_recovery_read && !s->window_has_more)
