@@ -179,7 +179,7 @@ static struct execution *begin_child(struct step *step, const pb_store_Message *
     pb_store_Parent parent = {.namespace_key = message->sender->namespace_key, .namespace_id = message->sender->namespace_id,
                               .namespace_name = message->sender->namespace_name, .workflow_id = message->sender->workflow_id,
                               .run_id = message->sender->run_id, .initiated_event_id = start->initiated_event_id};
-    struct beginning b = {.workflow_id = a->workflow_id, .run_id = uuid_new(step), .request_id = start->request_id};
+    struct beginning b = {.workflow_id = a->workflow_id, .run_id = run_id_new(step), .request_id = start->request_id};
     b.type = a->workflow_type != NULL ? a->workflow_type->name : STR_EMPTY;
     b.queue = a->task_queue != NULL ? a->task_queue->name : STR_EMPTY;
     b.cron = a->cron_schedule;
@@ -425,9 +425,10 @@ static void receive_parent_closed(struct step *step, struct execution *child, co
 /* What was meant for a run that a reset has replaced goes to its successor. */
 static bool goes_elsewhere(struct step *step, const struct execution *target, const pb_store_Message *m)
 {
-    bool is_of_child = m->content_case == pb_store_Message_child_started_tag || m->content_case == pb_store_Message_child_closed_tag ||
-                       m->content_case == pb_store_Message_child_start_failed_tag;
-    if (target == NULL || !is_of_child || str_is_empty(target->s->reset_run_id)) return false;
+    bool is_answer = m->content_case == pb_store_Message_child_started_tag || m->content_case == pb_store_Message_child_closed_tag ||
+                     m->content_case == pb_store_Message_child_start_failed_tag || m->content_case == pb_store_Message_cancel_result_tag ||
+                     m->content_case == pb_store_Message_signal_result_tag;
+    if (target == NULL || !is_answer || str_is_empty(target->s->reset_run_id)) return false;
     message_send(step, m, target->s->namespace_key, target->s->workflow_id, target->s->reset_run_id);
     return true;
 }

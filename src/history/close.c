@@ -63,8 +63,9 @@ static void close_run(struct execution *e, struct step *step, event *ev, int32_t
     s->close_at = step->now.ns;
     s->first_task_at = 0;
     workflow_task_drop_sticky(e);
-    child_parent_closed(e, step);
-    if (!has_successor && status != WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW) child_tell_parent(e, step, ev);
+    bool is_reset = !str_is_empty(s->reset_run_id); /* children and parent go on with the run that replaces this one */
+    if (!is_reset) child_parent_closed(e, step);
+    if (!is_reset && !has_successor && status != WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW) child_tell_parent(e, step, ev);
     update_run_closed(e, step, has_successor);
     static const enum item_kind pending[] = {ITEM_ACTIVITY, ITEM_ACTIVITY_INPUT, ITEM_TIMER, ITEM_CHILD, ITEM_EXTERNAL, ITEM_BUFFERED};
     for (size_t i = 0; i < countof(pending); i++) drop_all(e, pending[i]);
@@ -92,7 +93,7 @@ static pb_workflow_ResetPoints *handed_on(const struct execution *e, struct step
 static struct beginning next_run(const struct execution *e, struct step *step, int32_t initiator)
 {
     const pb_store_RunState *s = e->s;
-    struct beginning b = {.workflow_id = s->workflow_id, .run_id = uuid_new(step), .first_run_id = s->first_run_id};
+    struct beginning b = {.workflow_id = s->workflow_id, .run_id = run_id_new(step), .first_run_id = s->first_run_id};
     b.continued_from = s->run_id;
     b.request_id = uuid_new(step);
     b.type = s->workflow_type;
@@ -109,6 +110,7 @@ static struct beginning next_run(const struct execution *e, struct step *step, i
     b.task_timeout.ns = s->task_timeout_ns;
     b.execution_expires_at.ns = s->execution_expires_at;
     b.chain_start_at.ns = s->chain_start_at;
+    b.has_run_timeout = true;
     b.initiator = initiator;
     const struct item *item = e->single[ITEM_ATTRIBUTES];
     if (item != NULL) {

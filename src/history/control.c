@@ -76,13 +76,27 @@ static void describe_options(const struct execution *e, struct step *step, pb_ws
 
 static bool priority_path(struct str path, const char *snake, const char *camel) { return str_equal_c(path, snake) || str_equal_c(path, camel); }
 
+err control_check_options(struct step *step, const pb_workflow_WorkflowExecutionOptions *o, const pb_google_FieldMask *mask)
+{
+    static const char *const paths[] = {"versioning_override", "versioningOverride", "priority", "priority.priority_key", "priority.priorityKey",
+                                        "priority.fairness_key", "priority.fairnessKey", "priority.fairness_weight", "priority.fairnessWeight"};
+    if (o == NULL || mask == NULL || mask->paths_count == 0) return FAIL(step, ERR_INVALID, "options and an update mask are needed");
+    for (size_t i = 0; i < mask->paths_count; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < countof(paths); k++) is_known |= str_equal_c(mask->paths[i], paths[k]);
+        if (!is_known) return FAIL(step, ERR_INVALID, "the update mask names a field that can not be changed: %.*s", STR_ARG(mask->paths[i]));
+    }
+    if (o->priority != NULL && o->priority->priority_key < 0) return FAIL(step, ERR_INVALID, "the priority is negative");
+    return ERR_NONE;
+}
+
 err execution_update_options(struct execution *e, struct step *step, const pb_ws_UpdateWorkflowExecutionOptionsRequest *r,
                              pb_ws_UpdateWorkflowExecutionOptionsResponse *reply)
 {
     const pb_workflow_WorkflowExecutionOptions *o = r->workflow_execution_options;
     bool has_override = false, has_priority = false;
     if (!execution_is_open(e)) return fail_closed(step, e);
-    if (o == NULL || r->update_mask == NULL || r->update_mask->paths_count == 0) return FAIL(step, ERR_INVALID, "options and an update mask are needed");
+    TRY(control_check_options(step, o, r->update_mask));
     pb_common_Priority none = {0}, *priority = pb_new(step->arena, pb_common_Priority);
     const pb_common_Priority *from = o->priority != NULL ? o->priority : &none;
     if (e->s->priority != NULL) *priority = *e->s->priority;
@@ -93,9 +107,7 @@ err execution_update_options(struct execution *e, struct step *step, const pb_ws
         else if (priority_path(path, "priority.priority_key", "priority.priorityKey")) priority->priority_key = from->priority_key, has_priority = true;
         else if (priority_path(path, "priority.fairness_key", "priority.fairnessKey")) priority->fairness_key = from->fairness_key, has_priority = true;
         else if (priority_path(path, "priority.fairness_weight", "priority.fairnessWeight")) priority->fairness_weight = from->fairness_weight, has_priority = true;
-        else return FAIL(step, ERR_INVALID, "the update mask names a field that can not be changed: %.*s", STR_ARG(path));
     }
-    if (priority->priority_key < 0) return FAIL(step, ERR_INVALID, "the priority is negative");
     event *ev = event_new(step, EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED);
     pb_history_WorkflowExecutionOptionsUpdatedEventAttributes *a = EVENT_SET(step, ev, workflow_execution_options_updated_event_attributes);
     a->identity = r->identity;

@@ -33,6 +33,7 @@ static bool waits_for_task(int32_t type)
 /* Puts the encoded event behind the newest one. */
 static void append(struct execution *e, struct str bytes)
 {
+    if (e->events.size > CACHE_MAX) event_trim(e);
     size_t count = (size_t)(e->s->next_event_id - e->cached_from);
     if (count == e->offset_capacity) {
         e->offset_capacity = size_max(16, e->offset_capacity * 2);
@@ -217,7 +218,7 @@ void event_unbuffer(struct item *item)
 
 void event_trim(struct execution *e)
 {
-    if (e->events.size <= CACHE_MAX || e->unsaved_from == e->cached_from) return;
+    if (e->unsaved_from == e->cached_from) return;
     size_t flushed = (size_t)(e->unsaved_from - e->cached_from), count = (size_t)(e->s->next_event_id - e->cached_from);
     size_t drop = 0;
     while (drop < flushed && e->events.size - e->offsets[drop] > CACHE_KEEP) drop++;

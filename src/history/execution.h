@@ -178,6 +178,12 @@ MUST_USE err execution_activity_reset(struct execution *e, struct step *step, co
 MUST_USE err execution_activity_update_options(struct execution *e, struct step *step, const pb_ws_UpdateActivityOptionsRequest *request,
                                                pb_ws_UpdateActivityOptionsResponse *reply);
 
+/* base: the run to go back in; current: the newest run (may be base), terminated when it is open. history: all events of base,
+ * decoded, which the caller has read; it lives as long as step->arena. The new run shares the events before the point
+ * (CHANGE_BRANCH_REF). The same request id again finds the run it made. ERR_INVALID: not a point to reset to. */
+MUST_USE err workflow_reset(struct step *step, struct execution *base, struct execution *current, const pb_ws_ResetWorkflowExecutionRequest *request,
+                            const pb_history_History *history, pb_ws_ResetWorkflowExecutionResponse *reply, struct execution **run);
+
 /* ---- updates ---- */
 
 /* How far an update has come. stage: UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_*; outcome: when COMPLETED, in the step's arena. */

@@ -178,6 +178,55 @@ static void check_events(struct world *w, struct world_run *r)
     require((r->e->s->history_size) == (int64_t)r->history.size);
 }
 
+/* Mutable state can be rebuilt from history alone, but for what history does not hold. */
+static void check_rebuild(struct world *w, struct world_run *r)
+{
+    pb_history_History *h = NULL;
+    struct execution *again = NULL, *e = r->e;
+    struct item *item, *other;
+    if (!execution_is_open(e) || item_count(e, ITEM_BUFFERED) != 0) return; /* ends may wait in the buffer */
+    require(PB_DECODE(&w->arena, buf_view(&r->history), pb_history_History, &h) == ERR_NONE);
+    require(execution_rebuild(&w->ns, h->events, h->events_count, &again) == ERR_NONE);
+    const pb_store_RunState *s = e->s, *t = again->s;
+    require(s->status == t->status && s->signal_count == t->signal_count && s->is_cancel_requested == t->is_cancel_requested);
+    require(s->update_count == t->update_count && s->previous_started_event_id == t->previous_started_event_id);
+    require(s->last_completed_task_event_id == t->last_completed_task_event_id && s->next_event_id == t->next_event_id);
+    require(str_equal(s->workflow_type, t->workflow_type) && str_equal(s->task_queue, t->task_queue) && s->run_timeout_ns == t->run_timeout_ns);
+    static const enum item_kind numbered[] = {ITEM_ACTIVITY, ITEM_CHILD, ITEM_EXTERNAL};
+    for (size_t i = 0; i < countof(numbered); i++) {
+        require(item_count(e, numbered[i]) == item_count(again, numbered[i]));
+        for (size_t at = 0; (item = item_next(e, numbered[i], &at)) != NULL;) {
+            require((other = item_by_number(again, numbered[i], item->number)) != NULL);
+            if (numbered[i] == ITEM_CHILD) require(item->child->has_started == other->child->has_started);
+            if (numbered[i] == ITEM_ACTIVITY) require(item->activity->is_cancel_requested == other->activity->is_cancel_requested);
+        }
+    }
+    require(item_count(e, ITEM_TIMER) == item_count(again, ITEM_TIMER));
+    for (size_t at = 0; (item = item_next(e, ITEM_TIMER, &at)) != NULL;)
+        require((other = item_by_name(again, ITEM_TIMER, item->name)) != NULL && other->timer->fires_at == item->timer->fires_at);
+    for (size_t at = 0; (item = item_next(again, ITEM_UPDATE, &at)) != NULL;)
+        require((other = item_by_name(e, ITEM_UPDATE, item->name)) != NULL && other->update->stage == item->update->stage);
+    require(items_equal(e, again, ITEM_ATTRIBUTES));
+    execution_destroy(again);
+}
+
+/* The events that a reset run shares with others. */
+static void share_events(struct world *w, struct world_run *r)
+{
+    for (size_t i = 0; i + 1 < r->e->s->branches_count; i++) {
+        const pb_store_HistoryBranch *b = r->e->s->branches[i];
+        list_each(link, &w->runs) {
+            struct world_run *from = container_of(link, struct world_run, link);
+            pb_history_History *h = NULL;
+            if (from->key != b->branch) continue;
+            require(PB_DECODE(&w->arena, buf_view(&from->history), pb_history_History, &h) == ERR_NONE);
+            pb_history_History part = {.events = h->events + b->first_event_id - 1, .events_count = (size_t)(b->end_event_id - b->first_event_id)};
+            PB_ENCODE(pb_history_History, &part, &r->history);
+            r->event_count = b->end_event_id - 1;
+        }
+    }
+}
+
 static void flush(struct world *w, struct step *step, struct execution *e)
 {
     struct world_run *r = world_run_of(w, e);
@@ -187,6 +236,7 @@ static void flush(struct world *w, struct step *step, struct execution *e)
         *r = (struct world_run){.e = e, .key = execution_run(e), .workflow_id = arena_str(&w->arena, execution_workflow_id(e)),
                                 .run_id = arena_str(&w->arena, execution_run_id(e))};
         list_push(&w->runs, &r->link);
+        share_events(w, r);
     }
     execution_flush(e, step, &w->arena, &f);
     require(!execution_is_dirty(e));
@@ -195,6 +245,7 @@ static void flush(struct world *w, struct step *step, struct execution *e)
     if (execution_is_open(e)) require(r->wake.ns <= execution_next_wake(e).ns);
     check_reload(w, r);
     check_events(w, r);
+    check_rebuild(w, r);
     event_trim(e);
 }
 
@@ -581,7 +632,7 @@ err heartbeat(struct world *w, pb_ws_PollActivityTaskQueueResponse *task, const 
 
 /* ---- histories ---- */
 
-static pb_history_History *history_of(struct world *w, const struct execution *e)
+pb_history_History *history_of(struct world *w, const struct execution *e)
 {
     struct world_run *r = world_run_of(w, e);
     pb_history_History *h = NULL;

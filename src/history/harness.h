@@ -103,6 +103,7 @@ pb_common_Payloads *payloads(struct world *w, const char *text);
 pb_failure_Failure *application_failure(struct world *w, const char *type, bool is_non_retryable);
 
 /* ---- what came of it ---- */
+pb_history_History *history_of(struct world *w, const struct execution *e);
 size_t event_count(struct world *w, const struct execution *e);
 event *event_at(struct world *w, const struct execution *e, int64_t id);     /* -1: the last */
 /* Compares the types of events from `from` on with short names: "TimerStarted TimerFired". */

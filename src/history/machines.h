@@ -156,6 +156,13 @@ void execution_fire_due(struct execution *e, struct step *step);
 /* The end of every step that wrote events: limits of history and buffer, speculative tasks. */
 void execution_settle(struct execution *e, struct step *step);
 
+/* ---- control.c ---- */
+MUST_USE err control_check_options(struct step *step, const pb_workflow_WorkflowExecutionOptions *o, const pb_google_FieldMask *mask);
+
+/* ---- rebuild.c ---- */
+/* The state that these events, from the first on, lead to. ERR_CORRUPT: ids with gaps, or events without attributes. */
+MUST_USE err execution_rebuild(const struct namespace_info *ns, event *const *events, size_t count, struct execution **rebuilt);
+
 /* ---- retry.c ---- */
 struct retry_answer {
     int32_t state;    /* RETRY_STATE_*; IN_PROGRESS: go on */
@@ -174,6 +181,7 @@ const char *retry_policy_problem(const pb_common_RetryPolicy *policy);
 MUST_USE err update_check_request(struct step *step, const pb_update_Request *request);
 MUST_USE err update_check_first(struct step *step, const pb_update_Request *request); /* whether a fresh run would admit it */
 bool update_is_known(const struct execution *e, const pb_update_Request *request); /* and not rejected */
+void update_readmit(struct execution *e, const pb_update_Request *request, int64_t admitted_event_id); /* by a reset; stored */
 void update_attach(struct execution *e, struct step *step, pb_ws_PollWorkflowTaskQueueResponse *reply);
 void update_task_failed(struct execution *e, struct step *step, int32_t cause);
 void update_task_completed(struct execution *e, struct step *step);

@@ -348,7 +348,7 @@ err workflow_start(struct step *step, struct execution *current, const pb_ws_Sta
                    pb_ws_StartWorkflowExecutionResponse **reply, struct execution **run)
 {
     pb_ws_StartWorkflowExecutionResponse *r = pb_new(step->arena, pb_ws_StartWorkflowExecutionResponse);
-    struct beginning b = beginning_of(request, uuid_new(step));
+    struct beginning b = beginning_of(request, run_id_new(step));
     bool is_done = false;
     if (is_repeated(step, current, request, r)) is_done = true;
     else {
@@ -405,7 +405,7 @@ err workflow_signal_with_start(struct step *step, struct execution *current, con
     } else if (is_open && p.conflict == WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING) {
         TRY(execution_signal(current, step, &signal));
     } else {
-        struct beginning b = beginning_of(&start, uuid_new(step));
+        struct beginning b = beginning_of(&start, run_id_new(step));
         TRY(check_request(step, &b));
         TRY(signal_check(step, &signal));
         if (!is_open && current != NULL && !reuse_allows(p.reuse, current->s->status)) return already_started(step, current);

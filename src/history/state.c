@@ -225,6 +225,7 @@ static err load_item(struct execution *e, const struct execution_item *row)
     item_insert(item);
     if (item->kind == ITEM_ACTIVITY) item_index_name(item, item->activity->activity_id);
     if (item->kind == ITEM_BUFFERED) e->buffered_bytes += item->buffered->event.size;
+    if (item->kind == ITEM_UPDATE && item->update->stage == UPDATE_STAGE_ADMITTED) e->admitted_count++;
     return ERR_NONE;
 }
 

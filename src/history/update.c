@@ -104,7 +104,7 @@ static err check_state(const struct execution *e, struct step *step)
     return ERR_NONE;
 }
 
-static struct item *admit(struct execution *e, struct step *step, const pb_update_Request *request)
+static struct item *admit(struct execution *e, const pb_update_Request *request)
 {
     struct item *item = item_new(e, ITEM_UPDATE, 0, request->meta->update_id);
     item->update->update_id = item_str(item, request->meta->update_id);
@@ -113,8 +113,13 @@ static struct item *admit(struct execution *e, struct step *step, const pb_updat
     item->size = PB_SIZE(pb_update_Request, request);
     e->update_bytes += item->size;
     e->admitted_count++;
-    (void)step;
     return item;
+}
+
+void update_readmit(struct execution *e, const pb_update_Request *request, int64_t admitted_event_id)
+{
+    struct item *item = admit(e, request);
+    item->update->admitted_event_id = admitted_event_id;
 }
 
 /* It is not in flight any more. */
@@ -159,7 +164,7 @@ err execution_update(struct execution *e, struct step *step, const pb_update_Req
     TRY(check_state(e, step));
     TRY(check_room(e, step, size));
     if (was_rejected) item_remove(item);
-    admit(e, step, request);
+    admit(e, request);
     execution_changed_in_memory(e, step);
     workflow_task_schedule_speculative(e, step);
     return execution_update_view(e, step, id, view);
@@ -310,7 +315,7 @@ static void accept(struct completion *c, const struct update_message *u)
     struct item *item = item_by_name(e, ITEM_UPDATE, u->message->protocol_instance_id);
     if (item == NULL) { /* forgotten in a crash, but the worker has it */
         reach("update: accepted after it was forgotten");
-        item = admit(e, c->step, u->acceptance->accepted_request);
+        item = admit(e, u->acceptance->accepted_request);
     }
     event *ev = event_new(c->step, EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED);
     pb_history_WorkflowExecutionUpdateAcceptedEventAttributes *a = EVENT_SET(c->step, ev, workflow_execution_update_accepted_event_attributes);

@@ -71,6 +71,13 @@ pb_taskqueue_TaskQueue *task_queue_of(struct arena *arena, struct str name)
 size_t payloads_size(const pb_common_Payloads *payloads) { return payloads != NULL ? PB_SIZE(pb_common_Payloads, payloads) : 0; }
 size_t failure_size(const pb_failure_Failure *failure) { return failure != NULL ? PB_SIZE(pb_failure_Failure, failure) : 0; }
 
+struct str run_id_new(struct step *step)
+{
+    char text[37];
+    prng_uuid_at(step->prng, step->now, text);
+    return arena_str(step->arena, str_of(text));
+}
+
 struct str uuid_new(struct step *step)
 {
     char text[37];

@@ -21,6 +21,7 @@ size_t failure_size(const pb_failure_Failure *failure);
 
 /* A random UUID in the arena. */
 struct str uuid_new(struct step *step);
+struct str run_id_new(struct step *step); /* a UUID too; of version 7, so that run ids sort by their start */
 
 pb_failure_Failure *server_failure(struct arena *arena, struct str message, bool is_non_retryable);
 pb_failure_Failure *timeout_failure(struct arena *arena, struct str message, int32_t timeout_type);
