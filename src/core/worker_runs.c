@@ -67,6 +67,7 @@ static void entry_remove(struct core_worker *w, struct entry *entry, instant now
     arena_init(&arena, 256, 0);
     struct str id = arena_str(&arena, run_id(entry->run)), workflow_id = arena_str(&arena, run_workflow_id(entry->run));
     map_remove(&w->runs, id);
+    w->evicting_count--;
     list_remove(&entry->lru);
     worker_timer_off(w, &entry->heartbeat);
     run_destroy(entry->run);
@@ -86,6 +87,7 @@ void runs_evict(struct core_worker *w, struct entry *entry, int32_t reason, stru
     struct run_task *task;
     if (entry->is_evicting) return;
     entry->is_evicting = true;
+    w->evicting_count++;
     worker_timer_off(w, &entry->heartbeat);
     local_drop_run(w, run_id(entry->run));
     while ((task = run_take_task(entry->run)) != NULL) list_push(&entry->after, &task->link);
@@ -110,9 +112,8 @@ static bool entry_is_idle(const struct entry *entry)
 
 void runs_trim(struct core_worker *w, instant now)
 {
-    size_t staying = 0;
-    list_each(link, &w->lru) staying += !container_of(link, struct entry, lru)->is_evicting;
-    if (w->options->is_replayer) return;
+    size_t staying = map_count(&w->runs) - w->evicting_count;
+    if (w->options->is_replayer || staying <= w->options->max_cached_workflows) return;
     list_each_safe(link, &w->lru) {
         if (staying <= w->options->max_cached_workflows) return;
         struct entry *entry = container_of(link, struct entry, lru);

@@ -136,6 +136,7 @@ struct core_worker {
 
     struct map runs;                   /* run id -> struct entry */
     struct list lru;
+    size_t evicting_count;             /* runs that are leaving */
     struct map activities;             /* task token -> struct activity */
     struct map locals;                 /* task token -> struct local_activity, those the SDK runs */
     struct list local_all, local_queue;
