@@ -3,6 +3,14 @@
 
 static bool run_is_sound(run_key run) { return run > 0 && run <= STORE_RUN_MAX; }
 
+/* Lists look for open and for closed rows in different places. */
+static bool row_is_sound(const pb_store_VisibilityRow *row)
+{
+    if (row == NULL || !run_is_sound(row->run_key) || row->status < 0 || row->status > VISIBILITY_STATUS_MAX) return false;
+    bool is_open = row->status == WORKFLOW_EXECUTION_STATUS_RUNNING || row->status == WORKFLOW_EXECUTION_STATUS_PAUSED;
+    return row->status == WORKFLOW_EXECUTION_STATUS_UNSPECIFIED || is_open == (row->close_time == NULL);
+}
+
 static bool op_is_sound(const struct store_op *op)
 {
     if (op->bytes.size > STORE_BYTES_MAX || op->key.size > STORE_BYTES_MAX || op->run_id.size > STORE_BYTES_MAX) return false;
@@ -20,8 +28,7 @@ static bool op_is_sound(const struct store_op *op)
     case STORE_BRANCH_REF:
         return run_is_sound(op->run) && run_is_sound(op->a);
     case STORE_VISIBILITY_PUT:
-        return op->visibility != NULL && run_is_sound(op->visibility->run_key) && op->visibility->status >= 0 &&
-               op->visibility->status <= VISIBILITY_STATUS_MAX;
+        return row_is_sound(op->visibility);
     case STORE_TASK_PUT:
     case STORE_TASK_DELETE:
     case STORE_MESSAGE_PUT:

@@ -1,6 +1,7 @@
 /* The store contract (store.h), sentence by sentence, over every store of this machine. */
 #include "base/test.h"
 #include "store/contract.h"
+#include "visibility/query.h"
 
 #include <unistd.h>
 
@@ -720,6 +721,73 @@ TEST(bytes_of_any_kind_and_size_come_back_as_they_were)
             ask_fini(&ask);
             free(bytes);
         }
+    }
+}
+
+/* ---- visibility: the rest is in list_test.c ---- */
+
+static void put_row(struct world *w, int64_t run, int64_t version, const char *workflow_type, const char *division, int32_t status, err expected)
+{
+    struct draft d;
+    draft_init(&d, &w->desk);
+    d.rows[0] = (pb_store_VisibilityRow){.namespace_key = 1, .run_key = run, .workflow_id = STR("w"), .run_id = STR("r"), .status = status, .version = version,
+                                         .workflow_type = str_of(workflow_type), .namespace_division = str_of(division)};
+    pb_google_Timestamp close = {.seconds = 7};
+    if (status == 2) d.rows[0].close_time = &close;
+    draft_op(&d, STORE_VISIBILITY_PUT)->visibility = &d.rows[0];
+    check_int(draft_commit(&d, &w->desk), expected);
+    if (expected != ERR_NONE) w->store->ops->recover(w->store, w->desk.shard);
+}
+
+/* "type …" of all rows: open ones first, each newest first. */
+static void check_rows(struct world *w, const char *expected)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    struct ask ask;
+    ask_init(&ask, &w->desk, STORE_LIST);
+    ask.read.query = visibility_query_all((instant){0}, &arena);
+    check_int(ask_read(&ask, &w->desk), ERR_NONE);
+    struct buf text = {0};
+    for (size_t i = 0; i < ask.read.visibility_count; i++) buf_printf(&text, "%.*s ", STR_ARG(ask.read.visibility[i]->workflow_type));
+    check_str(buf_view(&text), expected);
+    struct ask count;
+    ask_init(&count, &w->desk, STORE_COUNT);
+    count.read.query = ask.read.query;
+    check_int(ask_read(&count, &w->desk), ERR_NONE);
+    check_int(count.read.group_count, 1);
+    if (count.read.group_count == 1) check_int(count.read.groups[0].count, ask.read.visibility_count);
+    ask_fini(&count);
+    buf_fini(&text);
+    ask_fini(&ask);
+    arena_fini(&arena);
+}
+
+TEST(a_row_is_replaced_by_a_newer_one_alone_and_goes_with_its_run)
+{
+    EACH_STORE(w) {
+        check_rows(&w, "");
+        put_row(&w, 1, 5, "A5", "", 1, ERR_NONE);
+        put_row(&w, 2, 1, "B1", "", 1, ERR_NONE);
+        put_row(&w, 3, 1, "hidden", "TemporalScheduler", 1, ERR_NONE);
+        put_row(&w, 1, 4, "A4", "", 1, ERR_NONE); /* changes nothing */
+        check_rows(&w, "B1 A5 ");
+        put_row(&w, 1, 5, "A5again", "", 1, ERR_NONE);
+        put_row(&w, 2, 2, "B2", "", 2, ERR_NONE);
+        check_rows(&w, "A5again B2 ");
+        put_row(&w, 4, 1, "C", "", VISIBILITY_STATUS_MAX + 1, ERR_INVALID);
+        put_row(&w, 4, 1, "C", "", 3, ERR_INVALID); /* closed, but when? */
+        put_row(&w, 3, 2, "shown", "", 1, ERR_NONE); /* left its division */
+        check_rows(&w, "shown A5again B2 ");
+        struct draft d;
+        draft_init(&d, &w.desk);
+        draft_op(&d, STORE_VISIBILITY_DELETE)->run = 1;
+        draft_op(&d, STORE_RUN_DELETE)->run = 2;
+        draft_op(&d, STORE_VISIBILITY_DELETE)->run = 99;
+        check_int(draft_commit(&d, &w.desk), ERR_NONE);
+        check_rows(&w, "shown ");
+        put_row(&w, 1, 1, "A1", "", 1, ERR_NONE); /* nothing is left of the old version */
+        check_rows(&w, "shown A1 ");
     }
 }
 

@@ -317,8 +317,10 @@ static void row_bind(struct rows *rows, sqlite3_stmt *st, enum statement which, 
     bind_when_closed(st, 12, is_closed, row->state_transition_count);
     bind_text(st, 13, row->workflow_id);
     bind_text(st, 14, row->run_id);
-    struct str texts[] = {row->task_queue, row->parent_workflow_id, row->parent_run_id, row->root_workflow_id, row->root_run_id,
-                          row->namespace_division, attributes_json(rows, row->search_attributes)};
+    bool is_own_root = str_equal(row->root_workflow_id, row->workflow_id) && str_equal(row->root_run_id, row->run_id); /* most are: left out */
+    struct str root_id = is_own_root ? STR_EMPTY : row->root_workflow_id, root_run = is_own_root ? STR_EMPTY : row->root_run_id;
+    struct str texts[] = {row->task_queue, row->parent_workflow_id, row->parent_run_id, root_id, root_run, row->namespace_division,
+                          attributes_json(rows, row->search_attributes)};
     for (size_t i = 0; i < countof(texts); i++) bind_text_or_null(st, (int)i + 15, texts[i]);
     bind_bytes(st, 22, rest_of(rows, row));
     if (which != SQL_ROW_UPDATE) bind_when_closed(st, 23, is_closed, visibility_class_of(visibility_row_close(row) - visibility_row_start(row)));
