@@ -536,7 +536,8 @@ class _BridgeServiceClient(ServiceClient):
         self._options = config._to_bridge_config()._to_dict()
         self._connection: _core.Connection | None = None
         self._connecting: asyncio.Future[None] | None = None
-        self._is_connected = False
+        # The same connection, once it has reached the server.
+        self._bridge_client: _core.Connection | None = None
 
     @property
     def connection(self) -> _core.Connection:
@@ -550,9 +551,9 @@ class _BridgeServiceClient(ServiceClient):
 
     async def _connected(self) -> _core.Connection:
         """The connection, once it has reached the server for the first time."""
+        if self._bridge_client is not None:
+            return self._bridge_client
         connection = self.connection
-        if self._is_connected:
-            return connection
         # Several first calls at once share one attempt, each on its own loop if need be.
         running = asyncio.get_running_loop()
         attempt = self._connecting
@@ -568,7 +569,7 @@ class _BridgeServiceClient(ServiceClient):
         finally:
             if attempt.done() and self._connecting is attempt:
                 self._connecting = None
-        self._is_connected = True
+        self._bridge_client = connection
         return connection
 
     @property
@@ -610,8 +611,7 @@ class _BridgeServiceClient(ServiceClient):
     ) -> Any:
         if metadata:
             _check_metadata(metadata)
-        connection = self._connection if self._is_connected else await self._connected()
-        assert connection is not None
+        connection = self._bridge_client or await self._connected()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         call = connection.call(
             _core_loop(),

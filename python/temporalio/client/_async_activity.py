@@ -166,5 +166,10 @@ class AsyncActivityHandle(WithSerializationContext):
 
     def with_context(self, context: SerializationContext) -> Self:
         """This handle with a converter for values of this context, where the caller knows it."""
-        converter = (self._data_converter_override or self._client.data_converter).with_context(context)
+        present = self._data_converter_override or self._client.data_converter
+        converter = present.with_context(context)
+        if converter is present:
+            return self
+        if type(self).__init__ is not AsyncActivityHandle.__init__:
+            raise TypeError(f"{type(self).__qualname__} has a constructor of its own, so it must override with_context")
         return type(self)(self._client, self._id_or_token, converter)

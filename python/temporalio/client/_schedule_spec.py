@@ -243,9 +243,9 @@ class ScheduleState:
 
     def _to_dict(self) -> dict[str, Any]:
         if self.limited_actions and not self.remaining_actions:
-            raise ValueError("Limited actions need remaining actions")
+            raise ValueError("The number of actions is limited but there are no remaining actions set")
         if not self.limited_actions and self.remaining_actions:
-            raise ValueError("Remaining actions need limited actions to be set")
+            raise ValueError("There are remaining actions set but the number of actions is not limited")
         return {
             "notes": self.note or "",
             "paused": self.paused,
