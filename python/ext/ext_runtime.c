@@ -154,13 +154,8 @@ static bool read_collector(PyObject *dict, struct otlp_options *o, struct grpc_h
     PyObject *given, *key, *value; /* borrowed */
     Py_ssize_t at = 0;
     int64_t temporality = 1;
-    bool is_http = false;
     if (!option_str(dict, "url", &o->url) || !option_int(dict, "metric_periodicity", &o->period.ns) || !option_int(dict, "temporality", &temporality) ||
-        !option_bool(dict, "http", &is_http) || !option_dict(dict, "headers", &given)) return false;
-    if (is_http) {
-        PyErr_SetString(PyExc_ValueError, "metrics are sent to collectors by gRPC only; use the collector's gRPC port and http=False");
-        return false;
-    }
+        !option_bool(dict, "http", &o->is_http) || !option_dict(dict, "headers", &given)) return false;
     o->is_delta = temporality == 2;
     o->headers.headers = headers;
     while (given != NULL && PyDict_Next(given, &at, &key, &value) && o->headers.count < header_max) {

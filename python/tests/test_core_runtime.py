@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -94,3 +96,39 @@ def test_log_lines_become_records() -> None:
         assert abs(record["time"] - time.time()) < 3600
     finally:
         _core.Runtime({})
+
+
+class Collector(BaseHTTPRequestHandler):
+    received: list[tuple[str, str, bytes]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append((self.path, self.headers["a-header"], body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_metrics_are_sent_to_a_collector() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/v1/metrics"
+        collector = {"url": url, "http": True, "headers": {"a-header": "x"}, "metric_periodicity": 50_000_000, "temporality": 1}
+        runtime = _core.Runtime({"opentelemetry": collector})
+        runtime.record_metric(runtime.new_metric(COUNTER, "sent", "", ""), 3, {"whole": 1})
+        for _ in range(200):
+            if len(Collector.received) >= 2:
+                break
+            time.sleep(0.05)
+        path, header, body = Collector.received[-1]
+        assert (path, header) == ("/v1/metrics", "x")
+        (metric,) = _core.decode("perdure.otlp.v1.ExportRequest", body)["resources"][0]["scopes"][0]["metrics"]
+        (point,) = metric["sum"]["points"]
+        assert (metric["name"], point["whole"], metric["sum"]["is_monotonic"]) == ("sent", 3, True)
+        assert {"key": "whole", "value": {"whole": 1}} in point["attributes"]
+    finally:
+        server.shutdown()
+        server.server_close()

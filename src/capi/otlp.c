@@ -1,15 +1,22 @@
 #include "capi/otlp.h"
 
 #include "base/log.h"
+#include "capi/http_post.h"
+#include "net/grpc_wire.h"
 #include "proto/json.h"
 #include "proto/perdure/otlp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct otlp {
     struct loop *loop;
     struct metrics *metrics;
-    struct grpc_client *client;
+    struct grpc_client *client; /* NULL: by HTTP */
+    struct arena arena;         /* of what follows */
+    struct str host, path, headers;
+    int port;
+    struct http_post *post;     /* under way */
     struct timer timer;
     duration period;
     bool is_delta, is_sending, has_failed;
@@ -118,16 +125,43 @@ void otlp_encode(struct metrics *metrics, bool is_delta, instant start, instant 
 
 /* ---- when it is sent ------------------------------------------------------------------------------------------ */
 
-static void on_done(void *arg, const struct grpc_response *response)
+/* A collector that fails is told of once, until it has worked again. */
+static void note(struct otlp *o, bool is_ok, struct str why)
 {
-    struct otlp *o = arg;
+    bool is_news = !is_ok && !o->has_failed;
     o->is_sending = false;
-    bool is_news = (response->code != GRPC_OK) != o->has_failed;
-    o->has_failed = response->code != GRPC_OK;
-    if (!is_news || !o->has_failed || response->code == GRPC_CANCELLED) return;
-    char *words = str_dup_c(response->message);
+    o->has_failed = !is_ok;
+    if (!is_news) return;
+    char *words = str_dup_c(why);
     log_warn("temporal_metrics", "the collector does not take the metrics", "why", words);
     free(words);
+}
+
+static void on_done(void *arg, const struct grpc_response *response)
+{
+    note(arg, response->code == GRPC_OK || response->code == GRPC_CANCELLED, response->message);
+}
+
+static void on_posted(void *arg, int status, struct str why)
+{
+    struct otlp *o = arg;
+    char words[32];
+    snprintf(words, sizeof words, "it answers with status %d", status);
+    o->post = NULL;
+    note(o, status >= 200 && status < 300, status != 0 ? str_of(words) : why);
+}
+
+static void send_now(struct otlp *o, struct str body)
+{
+    const duration timeout = duration_s(10);
+    o->is_sending = true;
+    if (o->client == NULL) {
+        struct http_post_request request = {o->host, o->port, o->path, o->headers, body, timeout};
+        o->post = http_post_start(o->loop, &request, on_posted, o);
+        return;
+    }
+    struct grpc_request request = {.path = STR("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"), .body = body, .timeout = timeout};
+    (void)grpc_client_call(o->client, &request, on_done, o);
 }
 
 static void on_period(struct timer *timer, instant now)
@@ -140,32 +174,71 @@ static void on_period(struct timer *timer, instant now)
     instant wall = loop_now(o->loop);
     otlp_encode(o->metrics, o->is_delta, o->start, wall, &body);
     if (o->is_delta) o->start = wall;
-    o->is_sending = true;
-    struct grpc_request request = {
-        .path = STR("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"), .body = buf_view(&body), .timeout = duration_s(10)};
-    (void)grpc_client_call(o->client, &request, on_done, o);
+    send_now(o, buf_view(&body));
     buf_fini(&body);
+}
+
+/* ---- its making ----------------------------------------------------------------------------------------------- */
+
+/* "host:4318/path" behind the scheme. */
+static err set_up_http(struct otlp *o, struct str rest, const struct otlp_options *options, struct arena *arena, struct error *error)
+{
+    const char *slash = rest.size != 0 ? memchr(rest.data, '/', rest.size) : NULL;
+    struct str authority = {rest.data, slash != NULL ? (size_t)(slash - rest.data) : rest.size}, path = str_skip(rest, authority.size);
+    size_t colon = authority.size;
+    int64_t port = 4318;
+    while (colon > 0 && authority.data[colon - 1] != ':' && authority.data[colon - 1] != ']') colon--;
+    bool has_port = colon > 0 && authority.data[colon - 1] == ':';
+    if (has_port && (!json_parse_int(str_skip(authority, colon), &port) || port < 1 || port > 65535)) port = 0;
+    struct str host = has_port ? (struct str){authority.data, colon - 1} : authority;
+    if (host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']') host = (struct str){host.data + 1, host.size - 2};
+    if (host.size == 0 || port == 0) return error_set(error, arena, ERR_INVALID, "the collector's URL names no host and port");
+    struct buf lines = {0};
+    buf_append_str(&lines, STR("Content-Type: application/x-protobuf\r\n"));
+    for (size_t i = 0; i < options->headers.count; i++) {
+        struct grpc_header h = options->headers.headers[i];
+        bool is_fine = grpc_header_is_valid(h.name, h.value);
+        if (is_fine) buf_printf(&lines, "%.*s: %.*s\r\n", STR_ARG(h.name), STR_ARG(h.value));
+        else {
+            buf_fini(&lines);
+            return error_set(error, arena, ERR_INVALID, "a header for the collector can not be sent");
+        }
+    }
+    o->host = arena_str(&o->arena, host);
+    o->path = arena_str(&o->arena, path.size > 1 ? path : STR("/v1/metrics"));
+    o->headers = arena_str(&o->arena, buf_view(&lines));
+    o->port = (int)port;
+    buf_fini(&lines);
+    return ERR_NONE;
+}
+
+static err set_up_grpc(struct otlp *o, struct str rest, bool is_tls, const struct otlp_options *options, struct arena *arena, struct error *error)
+{
+    static const struct tls_options system_roots;
+    const char *slash = rest.size != 0 ? memchr(rest.data, '/', rest.size) : NULL;
+    if (slash != NULL) rest.size = (size_t)(slash - rest.data);
+    if (rest.size != 0 && memchr(rest.data, ':', rest.size) == NULL) rest = arena_printf(arena, "%.*s:4317", STR_ARG(rest));
+    struct grpc_client_options client = {.target = rest, .tls = is_tls ? &system_roots : NULL};
+    TRY(grpc_client_create(&o->client, o->loop, &client, arena, error));
+    grpc_client_set_metadata(o->client, options->headers);
+    return ERR_NONE;
 }
 
 err otlp_create(struct otlp **out, struct loop *loop, struct metrics *metrics, const struct otlp_options *options, struct arena *arena, struct error *error)
 {
-    static const struct tls_options system_roots;
-    struct str target = options->url;
-    bool is_tls = str_starts_with(target, STR("https://"));
-    if (!is_tls && !str_starts_with(target, STR("http://"))) return error_set(error, arena, ERR_INVALID, "the collector's URL does not begin with http:// or https://");
-    target = str_skip(target, is_tls ? 8 : 7);
-    const char *slash = target.size != 0 ? memchr(target.data, '/', target.size) : NULL;
-    if (slash != NULL) target.size = (size_t)(slash - target.data);
-    if (target.size != 0 && memchr(target.data, ':', target.size) == NULL) target = arena_printf(arena, "%.*s:4317", STR_ARG(target));
+    bool is_tls = str_starts_with(options->url, STR("https://"));
+    if (!is_tls && !str_starts_with(options->url, STR("http://"))) return error_set(error, arena, ERR_INVALID, "the collector's URL does not begin with http:// or https://");
+    if (is_tls && options->is_http) return error_set(error, arena, ERR_INVALID, "a collector behind TLS is reached by gRPC only");
     struct otlp *o = xcalloc(1, sizeof *o);
-    struct grpc_client_options client = {.target = target, .tls = is_tls ? &system_roots : NULL};
-    err e = grpc_client_create(&o->client, loop, &client, arena, error);
+    struct str rest = str_skip(options->url, is_tls ? 8 : 7);
+    arena_init(&o->arena, 256, 0);
+    o->loop = loop;
+    err e = options->is_http ? set_up_http(o, rest, options, arena, error) : set_up_grpc(o, rest, is_tls, options, arena, error);
     if (e != ERR_NONE) {
+        arena_fini(&o->arena);
         free(o);
         return e;
     }
-    grpc_client_set_metadata(o->client, options->headers);
-    o->loop = loop;
     o->metrics = metrics_ref(metrics);
     o->period = options->period.ns > 0 ? options->period : duration_s(1);
     o->is_delta = options->is_delta;
@@ -180,7 +253,9 @@ void otlp_destroy(struct otlp *otlp)
 {
     if (otlp == NULL) return;
     timer_stop(&otlp->timer);
-    grpc_client_destroy(otlp->client);
+    if (otlp->client != NULL) grpc_client_destroy(otlp->client);
+    if (otlp->post != NULL) http_post_cancel(otlp->post);
     metrics_unref(otlp->metrics);
+    arena_fini(&otlp->arena);
     free(otlp);
 }

@@ -1,4 +1,4 @@
-/* capi/otlp.h: sends a runtime's metrics to a collector of OpenTelemetry, every so often, by gRPC.
+/* capi/otlp.h: sends a runtime's metrics to a collector of OpenTelemetry, every so often, by gRPC or HTTP.
  *
  * Thread: the runtime's loop, but for creation, which comes before the loop runs. What a collector does not take is not
  * kept: cumulative values say it again the next time. */
@@ -11,7 +11,10 @@
 struct otlp;
 
 struct otlp_options {
-    struct str url;                 /* "http://host:4317"; "https://…" for TLS with the system's roots */
+    /* By gRPC "http://host:4317", or "https://…" for TLS with the system's roots. By HTTP "http://host:4318/v1/metrics", in
+     * clear text only; that path is taken when there is none. */
+    struct str url;
+    bool is_http;
     struct grpc_metadata headers;   /* of each request */
     duration period;                /* 0 = 1 s */
     bool is_delta;                  /* what came since the last time, instead of everything so far */

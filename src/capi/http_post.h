@@ -1,0 +1,27 @@
+/* capi/http_post.h: one HTTP/1.1 request over clear text, for what has no gRPC: the address is looked up, the request sent,
+ * the status read, the connection closed.
+ *
+ * Thread: the loop's. */
+#ifndef CAPI_HTTP_POST_H
+#define CAPI_HTTP_POST_H
+
+#include "net/loop.h"
+
+struct http_post;
+
+struct http_post_request {
+    struct str host;    /* a name or an address, without brackets */
+    int port;
+    struct str path;
+    struct str headers; /* lines that end with CR LF; Host, Content-Length and Connection are added */
+    struct str body;
+    duration timeout;
+};
+
+/* done runs once, never before this returns, with the status of the answer, or with 0 and why there is none; not after
+ * http_post_cancel. All is copied. */
+struct http_post *http_post_start(struct loop *loop, const struct http_post_request *request,
+                                  void (*done)(void *arg, int status, struct str why), void *arg);
+void http_post_cancel(struct http_post *post); /* before its done only */
+
+#endif
