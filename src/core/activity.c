@@ -17,8 +17,8 @@ struct activity {
     instant started_at;
     duration throttle, heartbeat_timeout;
     struct timer throttle_timer, timeout_timer, heartbeat_timeout_timer;
-    struct buf details;               /* encoded Payloads of the latest heartbeat that was not sent */
-    bool has_details, is_sending, is_cancelled;
+    struct buf details;               /* encoded Payloads of the latest heartbeat */
+    bool has_details, is_sending, is_cancelled; /* has_details: they were not sent yet */
 };
 
 static void emit_cancel(struct core_worker *w, struct activity *a, const pb_core_ActivityCancel *cancel)
@@ -236,7 +236,7 @@ static void answer_completed(struct core_worker *w, const struct activity *a, co
 static void answer_failed(struct core_worker *w, const struct activity *a, const pb_core_ActivityResult *r, struct arena *arena)
 {
     pb_common_Payloads *details = NULL;
-    if (a->has_details) {
+    if (a->has_details || a->is_sending) { /* one on its way may be overtaken */
         err e = PB_DECODE_ALIAS(arena, buf_view(&a->details), pb_common_Payloads, &details);
         ensure(e == ERR_NONE); /* we encoded it */
     }

@@ -473,6 +473,20 @@ TEST(an_activity_the_server_forgot_is_told)
     fixture_fini(&f);
 }
 
+TEST(a_heartbeat_on_its_way_goes_along_with_a_failure_too)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    fixture_start(&f);
+    give_activity(&f, 0);
+    beat(&f, "one");
+    finish(&f, pb_core_ActivityResult_failed_tag);
+    pb_ws_RespondActivityTaskFailedRequest *failed = request(&f, next(&f, EFFECT_CALL, CORE_ACTIVITY_FAILED), &pb_ws_RespondActivityTaskFailedRequest_type);
+    check_str(failed->last_heartbeat_details->payloads[0]->data, "one");
+    fixture_fini(&f);
+}
+
 /* ---- shutdown ---------------------------------------------------------------------------------------------------------- */
 
 TEST(a_shutdown_lets_activities_end_and_cancels_them_after_the_grace)
