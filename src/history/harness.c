@@ -205,7 +205,8 @@ static void check_rebuild(struct world *w, struct world_run *r)
     for (size_t at = 0; (item = item_next(e, ITEM_TIMER, &at)) != NULL;)
         require((other = item_by_name(again, ITEM_TIMER, item->name)) != NULL && other->timer->fires_at == item->timer->fires_at);
     for (size_t at = 0; (item = item_next(again, ITEM_UPDATE, &at)) != NULL;)
-        require((other = item_by_name(e, ITEM_UPDATE, item->name)) != NULL && other->update->stage == item->update->stage);
+        require((other = item_by_name(e, ITEM_UPDATE, item->name)) != NULL &&
+                (other->update->stage == item->update->stage || other->update->admitted_event_id != 0)); /* rejections are not in history */
     require(items_equal(e, again, ITEM_ATTRIBUTES));
     execution_destroy(again);
 }
@@ -420,7 +421,7 @@ static struct world_task *find_task(struct world *w, enum task_kind kind, const 
         if (t->effect.kind != kind || t->effect.run != execution_run(e)) continue;
         if (kind == TASK_WORKFLOW && t->effect.stamp == e->s->task->stamp && task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) return t;
         struct item *item = kind == TASK_ACTIVITY ? item_by_number(e, ITEM_ACTIVITY, t->effect.scheduled_event_id) : NULL;
-        if (item == NULL || item->activity->stamp != t->effect.stamp || item->activity->state != ACTIVITY_STATE_SCHEDULED) continue;
+        if (item == NULL || item->activity->stamp != t->effect.stamp || item->activity->state != ACTIVITY_STATE_SCHEDULED || item->activity->is_paused) continue;
         if (scheduled == 0 || scheduled == item->number) return t;
     }
     return NULL;

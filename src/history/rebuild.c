@@ -126,6 +126,8 @@ static void apply_task_ended(struct rebuild *r, bool counts)
 static void apply_activity_scheduled(struct rebuild *r)
 {
     const pb_history_ActivityTaskScheduledEventAttributes *from = r->ev->activity_task_scheduled_event_attributes;
+    struct item *ended = item_by_name(r->e, ITEM_ACTIVITY, from->activity_id);
+    if (ended != NULL) item_remove(ended); /* its end was still buffered when the id was used again, and follows */
     struct item *item = item_new(r->e, ITEM_ACTIVITY, r->ev->event_id, STR_EMPTY);
     pb_store_Activity *a = item->activity;
     a->scheduled_event_id = r->ev->event_id;
@@ -165,16 +167,18 @@ static void apply_cancel_activity(struct rebuild *r)
 static void apply_timer_started(struct rebuild *r)
 {
     const pb_history_TimerStartedEventAttributes *a = r->ev->timer_started_event_attributes;
+    struct item *fired = item_by_name(r->e, ITEM_TIMER, a->timer_id);
+    if (fired != NULL) item_remove(fired);
     struct item *item = item_new(r->e, ITEM_TIMER, 0, a->timer_id);
     item->timer->timer_id = item_str(item, a->timer_id);
     item->timer->started_event_id = r->ev->event_id;
     item->timer->fires_at = instant_add(r->at, (duration){ns_of(a->start_to_fire_timeout)}).ns;
 }
 
-static void end_timer(struct rebuild *r, struct str id)
+static void end_timer(struct rebuild *r, struct str id, int64_t started_event_id)
 {
     struct item *item = item_by_name(r->e, ITEM_TIMER, id);
-    if (item != NULL) item_remove(item);
+    if (item != NULL && item->timer->started_event_id == started_event_id) item_remove(item);
 }
 
 /* ---- other workflows ---- */
@@ -274,8 +278,8 @@ static void apply_activity_event(struct rebuild *r)
     case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: end_item(r, ITEM_ACTIVITY, ev->activity_task_timed_out_event_attributes->scheduled_event_id); break;
     case EVENT_TYPE_ACTIVITY_TASK_CANCELED: end_item(r, ITEM_ACTIVITY, ev->activity_task_canceled_event_attributes->scheduled_event_id); break;
     case EVENT_TYPE_TIMER_STARTED: apply_timer_started(r); break;
-    case EVENT_TYPE_TIMER_FIRED: end_timer(r, ev->timer_fired_event_attributes->timer_id); break;
-    case EVENT_TYPE_TIMER_CANCELED: end_timer(r, ev->timer_canceled_event_attributes->timer_id); break;
+    case EVENT_TYPE_TIMER_FIRED: end_timer(r, ev->timer_fired_event_attributes->timer_id, ev->timer_fired_event_attributes->started_event_id); break;
+    case EVENT_TYPE_TIMER_CANCELED: end_timer(r, ev->timer_canceled_event_attributes->timer_id, ev->timer_canceled_event_attributes->started_event_id); break;
     default: break;
     }
 }

@@ -125,7 +125,7 @@ static void set_identity(struct execution *e, struct step *step, const struct ex
 {
     pb_store_RunState *s = e->s;
     s->run_key = (*step->next_run)++;
-    s->run_id = core_str(e, uuid_new(step));
+    s->run_id = core_str(e, run_id_new(step));
     s->create_request_id = core_str(e, r->request_id);
     s->workflow_id = core_str(e, base->s->workflow_id);
     if (base->s->parent != NULL) s->parent = PB_CLONE(&e->arena, pb_store_Parent, base->s->parent);

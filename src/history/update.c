@@ -355,6 +355,11 @@ static void reject(struct item *item, struct step *step, const pb_failure_Failur
     release(item);
     item->update->outcome = failed_outcome(&item->arena, failure);
     item->update->request = NULL;
+    if (item->update->admitted_event_id != 0) { /* a reset has written it: so the end is kept as well */
+        item->update->stage = UPDATE_STAGE_COMPLETED;
+        item_changed(item);
+        execution_changed(item->owner, step);
+    }
     step_notice(step, NOTICE_UPDATE, item->owner, arena_str(step->arena, item->update->update_id));
 }
 

@@ -136,6 +136,43 @@ static void activity_some(struct walk *k)
     if (below(k, 3) == 0) k->activities[hand] = NULL;
 }
 
+static void reset_some(struct walk *k)
+{
+    struct world *w = &k->w;
+    struct execution *base = some_run(k), *run;
+    pb_history_History *h = history_of(w, base);
+    pb_ws_ResetWorkflowExecutionRequest r = {.request_id = str_of(new_id(k)), .reset_reapply_type = (int32_t)below(k, 4)};
+    pb_ws_ResetWorkflowExecutionResponse reply = {0};
+    struct step step;
+    for (size_t i = 0; i < h->events_count; i++)
+        if (h->events[i]->event_type == EVENT_TYPE_WORKFLOW_TASK_STARTED && below(k, 3) == 0) r.workflow_task_finish_event_id = (int64_t)i + 2;
+    world_begin(w, &step);
+    err result = workflow_reset(&step, base, base, &r, h, &reply, &run);
+    check(result == ERR_NONE || result == ERR_INVALID);
+    world_end(w, &step);
+}
+
+static void control_some(struct walk *k)
+{
+    struct world *w = &k->w;
+    struct execution *e = some_run(k);
+    struct step step;
+    pb_ws_PauseWorkflowExecutionRequest p = {0};
+    pb_ws_UnpauseWorkflowExecutionRequest u = {0};
+    pb_ws_PauseActivityRequest pa = {.activity_case = pb_ws_PauseActivityRequest_type_tag, .type = STR("A")};
+    pb_ws_UnpauseActivityRequest ua = {.activity_case = pb_ws_UnpauseActivityRequest_unpause_all_tag, .unpause_all = true, .reset_attempts = below(k, 2)};
+    pb_ws_ResetActivityRequest ra = {.activity_case = pb_ws_ResetActivityRequest_match_all_tag, .match_all = true, .keep_paused = below(k, 2)};
+    world_begin(w, &step);
+    switch (below(k, 6)) {
+    case 0: (void)!execution_pause(e, &step, &p); break;
+    case 1: case 2: (void)!execution_unpause(e, &step, &u); break;
+    case 3: (void)!execution_activity_pause(e, &step, &pa); break;
+    case 4: (void)!execution_activity_unpause(e, &step, &ua); break;
+    default: (void)!execution_activity_reset(e, &step, &ra); break;
+    }
+    world_end(w, &step);
+}
+
 static void one(struct walk *k)
 {
     struct world *w = &k->w;
@@ -143,7 +180,9 @@ static void one(struct walk *k)
     struct execution *e;
     pb_ws_PollActivityTaskQueueResponse *a;
     w->holds_messages = below(k, 3) == 0;
-    switch (below(k, 20)) {
+    switch (below(k, 22)) {
+    case 20: control_some(k); break;
+    case 21: if (below(k, 4) == 0) reset_some(k); break;
     case 0: start_some(k); break;
     case 1: case 2: (void)!signal_with(w, some_run(k), "s", below(k, 2) ? new_id(k) : "same"); break;
     case 3: if (below(k, 4) == 0) check_int(cancel(w, some_run(k)), ERR_NONE); break;
@@ -151,7 +190,7 @@ static void one(struct walk *k)
     case 5: (void)!update_with(w, some_run(k), below(k, 2) ? new_id(k) : "u", &view); break;
     case 6: case 7: case 8: case 9:
         e = some_run(k);
-        if (has_task(w, e)) keep(k, take(w, e));
+        if (has_task(w, e) && execution_status(e) == WORKFLOW_EXECUTION_STATUS_RUNNING) keep(k, take(w, e));
         break;
     case 10: case 11: case 12: complete_some(k); break;
     case 13: {
@@ -163,12 +202,24 @@ static void one(struct walk *k)
         }
         break;
     }
-    case 14: case 15: if ((a = take_activity(w, some_run(k))) != NULL) k->activities[below(k, HANDS)] = a; break;
+    case 14: case 15:
+        e = some_run(k);
+        if (execution_status(e) == WORKFLOW_EXECUTION_STATUS_RUNNING && (a = take_activity(w, e)) != NULL) k->activities[below(k, HANDS)] = a;
+        break;
     case 16: case 17: activity_some(k); break;
     case 18: world_advance(w, (duration){(int64_t)below(k, 12 * (uint64_t)NS_PER_S)}); break;
     default: if (below(k, 4) == 0) world_crash(w); break;
     }
     if (!w->holds_messages) world_deliver(w);
+}
+
+static void unpause(struct world *w, struct execution *e)
+{
+    pb_ws_UnpauseWorkflowExecutionRequest u = {0};
+    struct step step;
+    world_begin(w, &step);
+    check_int(execution_unpause(e, &step, &u), ERR_NONE);
+    world_end(w, &step);
 }
 
 /* Good workers finish what is open. */
@@ -183,6 +234,7 @@ static void clear_up(struct walk *k)
             struct execution *e = container_of(link, struct world_run, link)->e;
             if (!execution_is_open(e)) continue;
             is_any_open = true;
+            if (execution_status(e) == WORKFLOW_EXECUTION_STATUS_PAUSED) unpause(w, e);
             if (has_task(w, e)) check_int(done(w, take(w, e), succeed(w, "end")), ERR_NONE);
             else if (!execution_has_workflow_task(e)) (void)!signal_with(w, e, "end", "");
         }

@@ -124,9 +124,13 @@ static void begin(struct execution *e, struct step *step, int32_t kind, instant 
 
 void workflow_task_schedule(struct execution *e, struct step *step, instant original)
 {
-    if (!execution_is_open(e) || execution_has_workflow_task(e) || is_held(e)) return;
+    if (!execution_is_open(e) || execution_has_workflow_task(e)) return;
+    if (event_flush_buffer(e, step)) { /* also when the next task is held back: later events come later */
+        e->s->task->attempt = 1;
+        execution_changed(e, step);
+    }
+    if (is_held(e)) return;
     execution_changed(e, step);
-    if (event_flush_buffer(e, step)) e->s->task->attempt = 1;
     begin(e, step, e->s->task->attempt > 1 ? WORKFLOW_TASK_KIND_TRANSIENT : WORKFLOW_TASK_KIND_NORMAL, original);
 }
 
