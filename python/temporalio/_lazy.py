@@ -83,6 +83,13 @@ def _finish(cls: Any) -> None:
         for name in ("__dataclass_params__", "__dataclass_fields__", "__match_args__", "__replace__", *stubs):
             if name in made and name != "__signature__":
                 setattr(cls, name, made[name])
+        for name, value in list(cls.__dict__.items()):
+            # What field() left in the class gives way to the default, or to nothing.
+            if isinstance(value, dataclasses.Field):
+                if name in made:
+                    setattr(cls, name, made[name])
+                else:
+                    delattr(cls, name)
         del cls.__perdure_pending__
 
 

@@ -73,6 +73,19 @@ def test_inspection_finishes_the_class() -> None:
     assert Fresh.__match_args__ == ("a", "b")
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """With a field that the constructor does not take."""
+
+    a: int
+    b: int = dataclasses.field(init=False, default=7)
+    c: int = dataclasses.field(init=False)
+
+
+def test_fields_leave_their_defaults_in_the_class() -> None:
+    assert Hidden(1).b == 7 and not hasattr(Hidden(1), "c")
+
+
 def test_instances_that_no_constructor_made() -> None:
     made = instance(Point, x=-5, y=1)
     assert made.x == -5 and repr(made) == "Point(x=-5, y=1)"

@@ -171,5 +171,8 @@ class AsyncActivityHandle(WithSerializationContext):
         if converter is present:
             return self
         if type(self).__init__ is not AsyncActivityHandle.__init__:
-            raise TypeError(f"{type(self).__qualname__} has a constructor of its own, so it must override with_context")
+            raise TypeError(
+                f"{type(self).__qualname__} has a constructor of its own, so "
+                "you must override with_context to return an instance of your class"
+            )
         return type(self)(self._client, self._id_or_token, converter)

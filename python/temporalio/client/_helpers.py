@@ -72,6 +72,21 @@ async def call_workflow_service(client: Client, method: str, request: dict[str, 
     )
 
 
+def workflow_converter(client: Client, workflow_id: str, workflow_type: str | None = None) -> DataConverter:
+    """The client's converter for values of a workflow; the type is given where it is known."""
+    from temporalio.converter._serialization_context import WorkflowSerializationContext
+
+    converter = client.data_converter.with_context(
+        WorkflowSerializationContext(namespace=client.namespace, workflow_id=workflow_id)
+    )
+    if converter.external_storage is None:
+        return converter
+    from temporalio.converter import StorageDriverStoreContext, StorageDriverWorkflowInfo
+
+    target = StorageDriverWorkflowInfo(namespace=client.namespace, id=workflow_id, type=workflow_type)
+    return converter._with_store_context(StorageDriverStoreContext(target=target))
+
+
 def new_request_id() -> str:
     """A random id, in the form of a UUID."""
     from uuid import uuid4

@@ -20,12 +20,12 @@ from temporalio.client._helpers import (
     new_request_id,
     payloads_dict,
     user_metadata_dict,
+    workflow_converter,
 )
 from temporalio.client._impl_activities import _ActivitiesImpl
 from temporalio.client._impl_others import _OthersImpl
 from temporalio.client._interceptor import OutboundInterceptor
 from temporalio.common import VersioningOverride
-from temporalio.converter._serialization_context import WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
 if TYPE_CHECKING:
@@ -67,18 +67,8 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
         # There is no next one.
         self._client = client
 
-    def _converter_for(self, workflow_id: str) -> DataConverter:
-        from temporalio.converter import StorageDriverStoreContext, StorageDriverWorkflowInfo
-
-        client = self._client
-        converter = client.data_converter.with_context(
-            WorkflowSerializationContext(namespace=client.namespace, workflow_id=workflow_id)
-        )
-        if converter.external_storage is None:
-            return converter
-        return converter._with_store_context(
-            StorageDriverStoreContext(target=StorageDriverWorkflowInfo(namespace=client.namespace, id=workflow_id))
-        )
+    def _converter_for(self, workflow_id: str, workflow_type: str | None = None) -> DataConverter:
+        return workflow_converter(self._client, workflow_id, workflow_type)
 
     # --- start --------------------------------------------------------------------------------------------------------
 
@@ -89,7 +79,7 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
         request = await self._start_request(input)
         if signals:
             request["signal_name"] = input.start_signal
-            converter = self._converter_for(input.id)
+            converter = self._converter_for(input.id, input.workflow)
             if input.start_signal_args:
                 request["signal_input"] = payloads_dict(await converter._encode_dicts(input.start_signal_args))
         else:
@@ -117,7 +107,7 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
 
     async def _start_request(self, input: StartWorkflowInput | UpdateWithStartStartWorkflowInput) -> dict[str, Any]:
         client = self._client
-        converter = self._converter_for(input.id)
+        converter = self._converter_for(input.id, input.workflow)
         request: dict[str, Any] = {
             "namespace": client.namespace,
             "workflow_id": input.id,

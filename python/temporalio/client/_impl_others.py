@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from temporalio import exceptions
 from temporalio._values import duration_ns
 from temporalio.client._errors import NexusOperationFailureError, ScheduleAlreadyRunningError
-from temporalio.client._helpers import call_workflow_service, new_request_id, user_metadata_dict
-from temporalio.converter._serialization_context import NexusSerializationContext, WorkflowSerializationContext
+from temporalio.client._helpers import call_workflow_service, new_request_id, user_metadata_dict, workflow_converter
+from temporalio.converter._serialization_context import NexusSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class _OthersImpl:
             converter = client.data_converter
             action = input.schedule.action
             if isinstance(action, ScheduleActionStartWorkflow):
-                converter = converter.with_context(
-                    WorkflowSerializationContext(namespace=client.namespace, workflow_id=action.id)
-                )
+                converter = workflow_converter(client, action.id, action.workflow)
             request["memo"] = {"fields": await converter._encode_memo_dict(input.memo)}
         if input.search_attributes:
             request["search_attributes"] = {"indexed_fields": attributes_to_dicts(input.search_attributes)}
@@ -147,9 +145,7 @@ class _OthersImpl:
         description = ScheduleDescription._from_reply(input.id, reply, client.data_converter)
         action = description.schedule.action
         if isinstance(action, ScheduleActionStartWorkflow):
-            description.data_converter = client.data_converter.with_context(
-                WorkflowSerializationContext(namespace=client.namespace, workflow_id=action.id)
-            )
+            description.data_converter = workflow_converter(client, action.id, action.workflow)
         return description
 
     async def update_schedule(self, input: UpdateScheduleInput) -> None:

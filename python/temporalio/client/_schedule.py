@@ -33,7 +33,6 @@ from temporalio.client._schedule_spec import (
 )
 from temporalio.client._workflow_execution import _HasMemo
 from temporalio.converter._messages import payload_from_proto, payload_to_proto, payload_list
-from temporalio.converter._serialization_context import WorkflowSerializationContext
 from temporalio.types import (
     MethodAsyncNoParam,
     MethodAsyncSingleParam,
@@ -299,12 +298,10 @@ class ScheduleActionStartWorkflow(ScheduleAction):
         return action
 
     async def _to_dict(self, client: Client) -> dict[str, Any]:
-        from temporalio.client._helpers import header_dict
+        from temporalio.client._helpers import header_dict, workflow_converter
         from temporalio.converter._search_attributes import attributes_to_dicts
 
-        converter = client.data_converter.with_context(
-            WorkflowSerializationContext(namespace=client.namespace, workflow_id=self.id)
-        )
+        converter = workflow_converter(client, self.id, self.workflow)
         info: dict[str, Any] = {
             "workflow_id": self.id,
             "workflow_type": {"name": self.workflow},

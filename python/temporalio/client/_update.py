@@ -275,7 +275,7 @@ class WithStartWorkflowOperation(Generic[SelfType, ReturnType]):
 
     def _use(self) -> None:
         if self._is_used:
-            raise RuntimeError("A WithStartWorkflowOperation is for one call only")
+            raise RuntimeError("WithStartWorkflowOperation cannot be reused: it is for one call")
         self._is_used = True
 
 
