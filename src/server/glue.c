@@ -10,7 +10,7 @@
 enum {
     POOL_MAX = 256,                     /* requests kept for reuse */
     ARENA_FIRST = 8 * 1024,             /* of a pooled request */
-    ARENA_FIRST_POLL = 2 * 1024,        /* parked polls are many: theirs is small and not pooled */
+    ARENA_FIRST_POLL = 1024,            /* parked polls are many: theirs is small and not pooled */
     ARENA_BUDGET = 96 * 1024 * 1024,    /* of a decoded request and its answer */
 };
 
@@ -28,6 +28,7 @@ struct server_rpc {
     struct glue *glue;
     struct list link;
     bool is_pooled;
+    bool *was_answered;                 /* while frontend_call runs: set when the answer comes from within it */
 };
 
 struct glue *glue_create(struct loop *loop, struct frontend *frontend)
@@ -51,14 +52,21 @@ void glue_destroy(struct glue *g)
 
 /* ---- answers ---- */
 
+/* The call to answer now; it is gone afterwards. */
+static struct grpc_call *answered(struct server_rpc *r)
+{
+    struct grpc_call *call = r->call;
+    r->call = NULL;
+    if (r->was_answered != NULL) *r->was_answered = true;
+    return call;
+}
+
 static void answer_reply(struct rpc *rpc, const struct pb_message *type, const void *message)
 {
     struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
     struct buf bytes = {0};
     pb_encode(type, message, &bytes);
-    struct grpc_call *call = r->call;
-    r->call = NULL;
-    grpc_call_reply_buf(call, &bytes);
+    grpc_call_reply_buf(answered(r), &bytes);
 }
 
 static void answer_send(struct rpc *rpc, const struct pb_message *type, const void *message)
@@ -83,8 +91,7 @@ static struct str status_bytes(struct arena *arena, const struct error *error)
 static void answer_fail(struct rpc *rpc, const struct error *error)
 {
     struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
-    struct grpc_call *call = r->call;
-    r->call = NULL;
+    struct grpc_call *call = answered(r);
     if (error->detail_type == &pb_errordetails_ResourceExhaustedFailure_type) {
         const pb_errordetails_ResourceExhaustedFailure *detail = error->detail;
         grpc_call_add_trailer(call, STR("x-resource-exhausted-cause"), pb_enum_short_name(&pb_enums_ResourceExhaustedCause_enum, detail->cause, &r->arena));
@@ -170,8 +177,13 @@ static void on_call(void *arg, struct grpc_call *call)
     r->rpc.arena = &r->arena;
     r->rpc.deadline = grpc_call_deadline(call);
     r->rpc.connection_id = grpc_call_connection_id(call);
+    bool was_answered = false;
+    r->was_answered = &was_answered;
     grpc_call_set_user(call, r);
     frontend_call(g->frontend, &r->rpc);
+    if (was_answered) return; /* and r may be somebody else's by now */
+    r->was_answered = NULL;
+    grpc_call_forget_request(call); /* it was copied, and may wait for long */
 }
 
 /* The caller left or its deadline passed: the server answers that by itself. */
