@@ -204,6 +204,8 @@ class ActivityWorker:
     def _register(self, fn: Callable) -> None:
         definition = temporalio.activity._Definition.must_from_callable(fn)
         name = definition.name
+        if isinstance(fn, type):
+            raise TypeError(f"Activity {name} is a class instead of an instance")
         if name is None:
             if self._dynamic is not None:
                 raise TypeError("More than one dynamic activity")
@@ -288,10 +290,13 @@ class ActivityWorker:
                 return
         running.task = self._loop.create_task(self._run(running), name=f"activity: {start['activity_type']}")
 
-    def assert_registered(self, name: str) -> None:
-        """Raises for an activity that this worker does not have. Any thread."""
-        if name not in self._activities and self._dynamic is None:
-            raise unknown_activity(name, self._activities)
+    def has(self, name: str) -> bool:
+        """Whether there is an activity for this type. Any thread."""
+        return name in self._activities or self._dynamic is not None
+
+    def names(self) -> Sequence[str]:
+        """The types registered by name."""
+        return list(self._activities)
 
     def _unknown(self, start: Message) -> Message:
         error = unknown_activity(start["activity_type"], self._activities)

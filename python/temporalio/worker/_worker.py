@@ -16,7 +16,7 @@ import temporalio.common
 from temporalio import _core
 from temporalio._values import duration_ns
 
-from ._activity import ActivityWorker
+from ._activity import ActivityWorker, unknown_activity
 from ._interceptor import Interceptor
 from ._loop_watchdog import LoopWatchdog
 from ._options import (
@@ -308,12 +308,10 @@ class Worker:
         )
 
     def _assert_local_activity_valid(self, name: str) -> None:
-        if self._activity_worker is not None:
-            self._activity_worker.assert_registered(name)
-            return
-        from ._activity import unknown_activity
-
-        raise unknown_activity(name, ())
+        """Raises for a local activity that nobody here could run; not a failure, so that it fails the task alone."""
+        side = self._activity_worker
+        if side is None or not side.has(name):
+            raise ValueError(unknown_activity(name, side.names() if side is not None else ()).message)
 
     def _metric_meter(self) -> temporalio.common.MetricMeter:
         runtime = self._client.service_client.config.runtime

@@ -120,6 +120,9 @@ class CommandBuilder(RunState):
         except FailureError:
             raise
         except Exception as err:
+            if self.workflow_is_failure_exception(err):
+                # It fails the workflow, so its own words are worth more
+                raise
             raise RuntimeError("Failed decoding arguments") from err
 
     def _to_failure(self, err: BaseException) -> Message:

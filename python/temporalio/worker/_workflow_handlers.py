@@ -83,8 +83,10 @@ class Handlers(CommandBuilder):
         defn.resolved()
         if defn.name is not None:
             return self._decode_args(payloads, defn.arg_types)
+        if defn.dynamic_vararg:
+            return [name, *self._decode_args(payloads, None)]
         raw = [RawValue(self._payload_proto(p)) for p in payloads]
-        return [name, *raw] if defn.dynamic_vararg else [name, raw]
+        return [name, raw]
 
     # --------------------------------------------------------------------------------------------------------- signals
 
@@ -104,9 +106,10 @@ class Handlers(CommandBuilder):
                 self._on_workflow_error(err)
             else:
                 # One bad signal must not hold up the workflow for ever
+                details = self._info._logger_details()
                 logger.exception(
-                    f"Failed deserializing signal input for {name}, dropping the signal",
-                    extra={"temporal_workflow": self._info._logger_details()},
+                    f"Failed deserializing signal input for {name}, dropping the signal ({details})",
+                    extra={"temporal_workflow": details},
                 )
             return
         input = HandleSignalInput(signal=name, args=args, headers=self._read_headers(job.get("headers")))
@@ -161,7 +164,7 @@ class Handlers(CommandBuilder):
             return built_in(self)
         defn = self._query_defns.get(name) or self._query_defns.get(None)
         if defn is None or (defn.name is None and name.startswith("__temporal_")):
-            known = sorted(n for n in self._query_defns if n is not None)
+            known = sorted([*_BUILT_IN_QUERIES, *(n for n in self._query_defns if n is not None)])
             raise RuntimeError(
                 f"Query handler for '{name}' expected but not found, known queries: [{' '.join(known)}]"
             )
@@ -248,6 +251,9 @@ class Handlers(CommandBuilder):
             cancelled = temporalio.exceptions.CancelledError("Cancelled")
             cancelled.__cause__ = None
             err = cancelled
+        if not is_accepted and isinstance(err, temporalio.workflow.ReadOnlyContextError):
+            # A validator that tries to change the workflow is a bug, not a refusal
+            is_answer = False
         if not is_answer or not isinstance(err, Exception):
             if isinstance(err, Exception):
                 self._task_error = self._task_error or err
@@ -306,8 +312,8 @@ class Handlers(CommandBuilder):
         if updates:
             which = json.dumps([{"name": e.name, "id": e.id} for e in updates])
             warnings.warn(
-                f"[TMPRL1102] The workflow ended while update handlers were at work; their callers get no result. Wait "
-                f"for them with `await workflow.wait_condition(workflow.all_handlers_finished)` or declare them with "
+                f"[TMPRL1102] Workflow finished while update handlers are still running; their callers get no result. "
+                f"Wait for them with `await workflow.wait_condition(workflow.all_handlers_finished)` or declare them with "
                 f"`unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON`. Unfinished: {which}",
                 UnfinishedUpdateHandlersWarning,
                 stacklevel=2,
@@ -317,7 +323,7 @@ class Handlers(CommandBuilder):
             counts = Counter(e.name for e in signals)
             which = json.dumps([{"name": name, "count": count} for name, count in counts.most_common()])
             warnings.warn(
-                f"[TMPRL1102] The workflow ended while signal handlers were at work. Wait for them with `await "
+                f"[TMPRL1102] Workflow finished while signal handlers are still running. Wait for them with `await "
                 f"workflow.wait_condition(workflow.all_handlers_finished)` or declare them with "
                 f"`unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON`. Unfinished: {which}",
                 UnfinishedSignalHandlersWarning,

@@ -79,12 +79,11 @@ class ActivityHandleImpl(ActivityHandle[Any]):
     def _schedule(self) -> None:
         run = self._run
         self._seq = seq = run._next_seq("activity")
-        message = self._message
-        message["seq"] = seq
+        message = dict(self._message, seq=seq)
         if not message.get("activity_id"):
-            message["activity_id"] = str(seq)
+            message["activity_id"] = str(seq)  # another one for each schedule after a backoff
         variant = "schedule_local_activity" if self._is_local else "schedule_activity"
-        run._add_command({variant: dict(message)}, self._metadata, self._markers)
+        run._add_command({variant: message}, self._metadata, self._markers)
         run._activities[seq] = self
 
     async def _wait(self) -> Any:
@@ -169,18 +168,18 @@ class ChildWorkflowHandleImpl(ChildWorkflowHandle[Any, Any]):
         while True:
             try:
                 return await asyncio.shield(self._outcome)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as err:
                 if self._outcome.done():
-                    if not self._outcome.cancelled():
-                        uncancel()
-                        continue
-                    raise
+                    if self._run._is_single_batch():
+                        raise
+                    uncancel()
+                    continue
                 uncancel()
-                self._send_cancel()
+                self._send_cancel(err)
 
-    def _send_cancel(self) -> None:
+    def _send_cancel(self, err: asyncio.CancelledError) -> None:
         command: dict[str, Any] = {"seq": self._seq}
-        reason = self._run._cancel_reason
+        reason = str(err.args[0]) if err.args and err.args[0] is not None else self._run._cancel_reason
         if reason:
             command["reason"] = reason
         self._run._add_command({"cancel_child": command})
@@ -191,11 +190,11 @@ class ChildWorkflowHandleImpl(ChildWorkflowHandle[Any, Any]):
             try:
                 await asyncio.shield(self._start)
                 return
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as err:
                 if self._start.done() and self._start.exception() is not None:
                     continue
                 if not self._start.done():
-                    self._send_cancel()
+                    self._send_cancel(err)
                 if self._run._cancel_requested:
                     # The start may never come: the workflow's own cancellation is not held up by it
                     raise

@@ -75,12 +75,16 @@ class WorkflowRun(Handlers):
         self._outbound: WorkflowOutboundInterceptor = root_outbound
         root = RootInbound(self)
         self._inbound: WorkflowInboundInterceptor = root
-        for interceptor_class in reversed(list(det.interceptor_classes)):
-            self._inbound = interceptor_class(self._inbound)
-        self._inbound.init(root_outbound)
-        self._outbound = root._outbound
-
         temporalio.workflow._Runtime.set_on_loop(self, self)
+        outer_loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
+        try:
+            for interceptor_class in reversed(list(det.interceptor_classes)):
+                self._inbound = interceptor_class(self._inbound)
+            self._inbound.init(root_outbound)
+        finally:
+            asyncio._set_running_loop(outer_loop)
+        self._outbound = root._outbound
 
     # ------------------------------------------------------------------------------------------------------ activation
 
@@ -97,6 +101,7 @@ class WorkflowRun(Handlers):
         self._commands = []
         self._used_flags = []
         self._task_error = None
+        self._deployment_version = act.get("deployment_version") or self._deployment_version
         self._known_flags.update(act.get("available_sdk_flags", ()))
         self._thread_id = threading.get_ident()
         completion: Message = {"run_id": self._info.run_id}
@@ -129,7 +134,10 @@ class WorkflowRun(Handlers):
             f"Failed activation on workflow {self._info.workflow_type} with ID {self._info.workflow_id} and run ID "
             f"{self._info.run_id}",
             exc_info=err,
-            extra={"temporal_workflow": self._info._logger_details()},
+            extra={
+                "temporal_workflow": self._info._logger_details(),
+                "__temporal_error_identifier": "WorkflowTaskFailure",
+            },
         )
         try:
             completion["failure"] = self._to_failure(err)
@@ -168,9 +176,6 @@ class WorkflowRun(Handlers):
     def _apply(self, job: Message) -> None:
         variant, value = next(iter(job.items()))
         getattr(self, "_apply_" + variant)(value)
-
-    def _is_single_batch(self) -> bool:
-        return self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
 
     def _ensure_object(self, jobs: Sequence[Message]) -> None:
         """Makes the workflow's object before the first handler or the run method sees it."""
@@ -289,6 +294,7 @@ class WorkflowRun(Handlers):
             handle.resolve(job)
 
     def _apply_remove_from_cache(self, job: Message) -> None:
+        self._is_replaying = True  # nothing that happens from here on is news
         left = self._evict_tasks()
         self._commands = []
         if left:
@@ -434,10 +440,10 @@ class WorkflowRun(Handlers):
         return self._cancel_reason
 
     def workflow_get_current_build_id(self) -> str:
-        return (self._activation.get("deployment_version") or {}).get("build_id", "")
+        return (self._deployment_version or {}).get("build_id", "")
 
     def workflow_get_current_deployment_version(self) -> Optional[temporalio.common.WorkerDeploymentVersion]:
-        version = self._activation.get("deployment_version")
+        version = self._deployment_version
         if not version:
             return None
         return temporalio.common.WorkerDeploymentVersion(

@@ -72,6 +72,7 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         # The present activation
         self._is_replaying = False
         self._activation: Message = {}
+        self._deployment_version: Optional[Message] = None
         self._commands: list[Message] = []
         self._used_flags: list[int] = []
         self._known_flags: set[int] = set()
@@ -122,3 +123,6 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
             self._known_flags.add(flag)
             self._used_flags.append(int(flag))
         return True
+
+    def _is_single_batch(self) -> bool:
+        return self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)

@@ -542,10 +542,11 @@ def new_random(name: Optional[str] = None) -> _random.Random:
     """
     runtime = _Runtime.current()
     if name is None:
-        source = _random.Random(runtime.workflow_random().getrandbits(64))
+        source = _random.Random()
         runtime.workflow_register_random_seed_callback(
             lambda seed: source.seed(_random.Random(seed).getrandbits(64))
         )
+        source.seed(runtime.workflow_random().getrandbits(64))
     else:
         source = _random.Random(f"{runtime.workflow_random_seed()}:{name}")
         runtime.workflow_register_random_seed_callback(lambda seed: source.seed(f"{seed}:{name}"))

@@ -380,6 +380,7 @@ def update(
         if definition.dynamic_vararg:
             raise RuntimeError("Dynamic updates do not support a vararg third param, use Sequence[RawValue]")
         setattr(fn, _UPDATE, definition)
+        fn._defn = definition
         fn.validator = lambda vfunc: _update_validator(definition, vfunc)
         return fn
 
