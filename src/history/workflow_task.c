@@ -389,6 +389,7 @@ static void not_taken(struct execution *e, struct step *step)
         if (t->is_sticky) workflow_task_drop_sticky(e);
         t->is_sticky = false;
         t->stamp = ++e->s->last_stamp;
+        t->is_stored = false; /* what the backlog may hold is the task before */
         workflow_task_make_normal(e, step);
         workflow_task_offer(e, step);
         return;
