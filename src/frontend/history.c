@@ -131,7 +131,7 @@ static err look_step(struct op *base, struct execution *e, struct step *step UNU
     if (op->is_open && !op->wants_close && !op->is_reverse && !op->hides_transient && str_is_empty(op->token.transient_events))
         op->transient = execution_transient_events(e, base->rpc->arena);
     bool has_news = !op->is_open || (!op->wants_close && op->token.next_event_id < op->next_event_id);
-    if (op->wants_new && !has_news && !op->was_waited) {
+    if (op->wants_new && !has_news && !op->was_waited && !base->rpc->is_cancelled) {
         op->watch.run = execution_run(e);
         op->watch.notify = on_notify;
         shard_watch_add(op->f->env.shard, &op->watch);

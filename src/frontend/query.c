@@ -139,6 +139,7 @@ static err look_step(struct op *op, struct execution *e, struct step *step)
     if (is_open && (execution_has_workflow_task(e) || !execution_has_completed_workflow_task(e))) {
         if (buffered_count(q->f, q->run) >= (size_t)step->limits->buffered_queries_max && execution_workflow_task_is_started(e))
             return error_set(step->error, step->arena, ERR_BUSY_WORKFLOW, "another query waits for this workflow already");
+        if (q->rpc->is_cancelled) return ERR_CANCELLED; /* while the run was being read: nobody would end the watch */
         q->watch.run = q->run;
         q->watch.notify = on_notify;
         shard_watch_add(q->f->env.shard, &q->watch);
