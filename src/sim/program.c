@@ -233,7 +233,7 @@ static void signal_external(struct decision *d, int slot, int number)
     a->execution = pb_new(arena, pb_common_WorkflowExecution);
     a->execution->workflow_id = arena_printf(arena, "w%d", number);
     a->signal_name = STR("signal");
-    a->input = text_payloads(arena, arena_printf(arena, "from %s %d %" PRId64, d->p->workflow_id, slot, d->p->last_event_id));
+    a->input = text_payloads(arena, arena_printf(arena, "from %s %d", d->p->run_id, slot));
 }
 
 static void child(struct decision *d, int slot)

@@ -126,7 +126,7 @@ struct progress {                    /* folded from events */
     struct slot { int64_t scheduled_event_id; uint8_t is_begun, is_over, is_cancelled; } activities[PROGRAM_SLOTS], timers[PROGRAM_SLOTS], children[PROGRAM_SLOTS], externals[PROGRAM_SLOTS];
     int signal_count, external_count;
     bool is_cancel_requested;
-    char workflow_id[96];
+    char workflow_id[96], run_id[40];
 };
 void program_draw(struct prng *prng, bool is_child, char out[192]);
 void progress_fold(struct progress *p, const pb_history_HistoryEvent *event);

@@ -246,6 +246,7 @@ static void task_take(struct worker *w, const pb_ws_PollWorkflowTaskQueueRespons
     int64_t first = task->history != NULL && task->history->events_count != 0 ? task->history->events[0]->event_id : 0;
     if (first == 1 || known == NULL || known->last_event_id + 1 != first) {
         snprintf(job->progress.workflow_id, sizeof job->progress.workflow_id, "%.*s", STR_ARG(job->workflow_id));
+        snprintf(job->progress.run_id, sizeof job->progress.run_id, "%.*s", STR_ARG(job->run_id));
         cache_forget(w, job->run_id);
     } else {
         job->progress = *known;
