@@ -122,6 +122,10 @@ TEST(the_same_seed_gives_the_same_numbers)
     prng_uuid(&a, uuid);
     check_int(strlen(uuid), 36);
     check(uuid[14] == '4' && uuid[8] == '-' && strchr("89ab", uuid[19]) != NULL);
+    char later[37];
+    prng_uuid_at(&a, (instant){INT64_C(1700000000123) * NS_PER_MS}, uuid);
+    prng_uuid_at(&a, (instant){INT64_C(1700000000124) * NS_PER_MS}, later);
+    check(strncmp(uuid, "018bcfe5-687b-7", 15) == 0 && strchr("89ab", uuid[19]) != NULL && strcmp(uuid, later) < 0);
     for (int i = 0; i < 1000; i++) check(prng_below(&a, 7) < 7);
 }
 

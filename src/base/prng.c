@@ -33,17 +33,30 @@ uint64_t prng_below(struct prng *prng, uint64_t bound)
     return (uint64_t)(((unsigned __int128)prng_next(prng) * bound) >> 64);
 }
 
-void prng_uuid(struct prng *prng, char out[37])
+static void uuid_text(const uint64_t w[2], unsigned version, char out[37])
 {
     static const char hex[] = "0123456789abcdef";
-    uint64_t w[2] = {prng_next(prng), prng_next(prng)};
     char *p = out;
     for (int i = 0; i < 32; i++) {
         unsigned nibble = (unsigned)(w[i / 16] >> (4 * (i % 16))) & 15u;
-        if (i == 12) nibble = 4;
+        if (i == 12) nibble = version;
         if (i == 16) nibble = 8 | (nibble & 3);
         if (i == 8 || i == 12 || i == 16 || i == 20) *p++ = '-';
         *p++ = hex[nibble];
     }
     *p = '\0';
+}
+
+void prng_uuid(struct prng *prng, char out[37])
+{
+    uint64_t w[2] = {prng_next(prng), prng_next(prng)};
+    uuid_text(w, 4, out);
+}
+
+void prng_uuid_at(struct prng *prng, instant now, char out[37])
+{
+    uint64_t ms = now.ns > 0 ? (uint64_t)(now.ns / NS_PER_MS) : 0, w[2] = {prng_next(prng), prng_next(prng)};
+    w[0] &= ~UINT64_C(0xffffffffffff);
+    for (int i = 0; i < 12; i++) w[0] |= (ms >> (4 * (11 - i)) & 15u) << (4 * i); /* its text begins with the milliseconds */
+    uuid_text(w, 7, out);
 }

@@ -2,7 +2,7 @@
 #ifndef BASE_PRNG_H
 #define BASE_PRNG_H
 
-#include "base/base.h"
+#include "base/instant.h"
 
 struct prng { uint64_t s[4]; };
 
@@ -13,5 +13,7 @@ static inline bool prng_chance(struct prng *prng, uint32_t one_in) { return prng
 
 /* A version 4 UUID as 36 characters and a NUL. */
 void prng_uuid(struct prng *prng, char out[37]);
+/* A version 7 UUID (RFC 9562): begins with the milliseconds of `now`, so that later ones sort behind. */
+void prng_uuid_at(struct prng *prng, instant now, char out[37]);
 
 #endif

@@ -26,7 +26,7 @@ struct handler_row {
 };
 /* Each group of RPCs is one table; methods.c joins them. */
 struct handler_table { const struct handler_row *rows; size_t count; };
-extern const struct handler_table workflow_handlers, history_handlers, workflow_task_handlers, activity_handlers, query_handlers,
+extern const struct handler_table workflow_handlers, control_handlers, history_handlers, workflow_task_handlers, activity_handlers, query_handlers,
     update_handlers, namespace_handlers, system_handlers, visibility_handlers, operator_handlers, queue_handlers;
 
 struct handler {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 static const struct handler_table *const tables[] = {
-    &workflow_handlers, &history_handlers, &workflow_task_handlers, &activity_handlers, &query_handlers, &update_handlers,
+    &workflow_handlers, &control_handlers, &history_handlers, &workflow_task_handlers, &activity_handlers, &query_handlers, &update_handlers,
     &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers,
 };
 

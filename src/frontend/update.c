@@ -136,23 +136,28 @@ static void on_timer(struct rpc *rpc)
     if (!u->is_looking) answer(u);
 }
 
+/* Clients look for the words "workflow execution not found". */
+static err look_at(struct update_op *u, struct execution *e, struct step *step)
+{
+    if (!str_is_empty(u->first_run_id) && !str_equal(u->first_run_id, execution_first_run_id(e)))
+        return error_set(step->error, step->arena, ERR_WORKFLOW_NOT_FOUND, "workflow execution not found: its chain does not begin with run %.*s", STR_ARG(u->first_run_id));
+    err seen = u->request == NULL || u->is_admitted ? execution_update_view(e, step, u->update_id, &u->view) : ERR_NOT_FOUND;
+    if (seen == ERR_NOT_FOUND && u->request != NULL) seen = execution_update(e, step, u->request, &u->view); /* the first look, or lost with the run's memory */
+    return seen;
+}
+
 static err look_step(struct op *op, struct execution *e, struct step *step)
 {
     struct update_op *u = container_of(op, struct update_op, look);
     if (u->start != NULL) {
-        u->is_start_failed = true;
-        TRY(workflow_start(step, e, u->start, &u->started, &e));
-        u->is_start_failed = false;
+        TRY(workflow_update_with_start(step, e, u->start, u->request, &u->started, &e, &u->view, &u->is_start_failed));
+        u->start = NULL;
+    } else {
+        TRY(look_at(u, e, step));
     }
-    if (!str_is_empty(u->first_run_id) && !str_equal(u->first_run_id, execution_first_run_id(e)))
-        return error_set(step->error, step->arena, ERR_WORKFLOW_NOT_FOUND, "the workflow's chain does not begin with run %.*s", STR_ARG(u->first_run_id));
-    err seen = u->request == NULL || u->is_admitted ? execution_update_view(e, step, u->update_id, &u->view) : ERR_NOT_FOUND;
-    if (seen == ERR_NOT_FOUND && u->request != NULL) seen = execution_update(e, step, u->request, &u->view); /* the first look, or lost with the run's memory */
-    if (seen != ERR_NONE) return seen;
     u->is_admitted = true;
     u->run_id = arena_str(u->rpc->arena, execution_run_id(e)); /* later looks mean the same run */
-    u->start = NULL;
-    if (u->view.stage < u->wanted && !u->was_waited) {
+    if (u->view.stage < u->wanted && !u->was_waited && !u->rpc->is_cancelled) {
         u->watch.run = execution_run(e);
         u->watch.notify = on_notify;
         shard_watch_add(u->f->env.shard, &u->watch);
