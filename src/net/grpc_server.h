@@ -34,6 +34,12 @@ struct grpc_handler {
     void (*on_deadline)(void *arg, struct grpc_call *call);
     /* ? After the on_cancel of its calls. Only for connections that had at least one call. */
     void (*on_connection_closed)(void *arg, uint64_t connection_id);
+    /* ? Asked once the headers of a call are read: is its request a stream of messages? Then it is handed over at once, each
+     * message goes to on_message (borrowed), and on_messages_end says that the peer has sent its last; on_call is not called.
+     * Such a call is answered like any other; grpc_call_send may be called from within on_message. */
+    bool (*takes_messages)(void *arg, struct str path);
+    void (*on_message)(void *arg, struct grpc_call *call, struct str message);
+    void (*on_messages_end)(void *arg, struct grpc_call *call);
     /* ? Plain HTTP/1.1 on the same port; see net/http1.h. NULL: such a client is answered 505 and closed. */
     const struct http1_handler *http1;
 };

@@ -297,6 +297,8 @@ static bool hold_request(struct grpc_call *call, size_t size)
     return false;
 }
 
+static void hand_stream(struct grpc_call *call);
+
 static void headers_complete(struct grpc_call *call)
 {
     if (call->header_size > call->session->core->options.header_size_max) {
@@ -311,8 +313,9 @@ static void headers_complete(struct grpc_call *call)
         call_refuse(call, GRPC_INTERNAL, "the grpc-timeout header is not a number with a unit");
     } else if (call->is_encoding_unknown) {
         call_refuse(call, GRPC_UNIMPLEMENTED, "requests may be compressed with gzip only");
-    } else {
-        (void)hold_request(call, call->header_size);
+    } else if (hold_request(call, call->header_size)) {
+        const struct server_core *core = call->session->core;
+        if (core->handler->takes_messages != NULL && core->handler->takes_messages(core->handler_arg, grpc_call_path(call))) hand_stream(call);
     }
 }
 
@@ -360,11 +363,38 @@ static void count_control_frame(struct server_session *session)
     }
 }
 
+/* A request that is a stream: `body` holds what has come of the next message, its prefix included. */
+static void stream_data(struct grpc_call *call, const uint8_t *data, size_t size)
+{
+    struct server_core *core = call->session->core;
+    if (size > core->options.message_size_max + GRPC_PREFIX_SIZE - size_min(call->body.size, core->options.message_size_max)) {
+        grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, STR("the messages come faster than they are taken"), STR_EMPTY);
+        return;
+    }
+    if (!body_append(call, data, size)) return;
+    while (call->state == CALL_HANDED && call->body.size >= GRPC_PREFIX_SIZE) {
+        const uint8_t *prefix = (const uint8_t *)call->body.data;
+        size_t message = grpc_prefix_size(prefix);
+        if (prefix[0] != 0) {
+            grpc_call_fail(call, GRPC_UNIMPLEMENTED, STR("messages of a request stream may not be compressed"), STR_EMPTY);
+        } else if (message > core->options.message_size_max) {
+            grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, STR("a message of the request is larger than allowed"), STR_EMPTY);
+        } else if (call->body.size - GRPC_PREFIX_SIZE < message) {
+            return;
+        } else {
+            struct str text = {call->body.data + GRPC_PREFIX_SIZE, message};
+            core->handler->on_message(core->handler_arg, call, text);
+            if (call->state == CALL_HANDED) buf_consume(&call->body, GRPC_PREFIX_SIZE + message);
+        }
+    }
+}
+
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t size, void *arg)
 {
     (void)flags;
     struct grpc_call *call = call_of(arg, stream_id);
     (void)h2;
+    if (call != NULL && call->is_request_stream && call->state == CALL_HANDED) stream_data(call, data, size);
     if (call == NULL || call->state != CALL_RECEIVING) return 0; /* refused already: the rest is dropped */
     while (call->prefix_count < GRPC_PREFIX_SIZE && size > 0) {
         call->prefix[call->prefix_count++] = *data++;
@@ -409,6 +439,24 @@ static void on_deadline(struct timer *timer, instant now)
     if (call->state == CALL_HANDED) grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, STR("no answer before the deadline"), STR_EMPTY);
 }
 
+static void start_deadline(struct grpc_call *call)
+{
+    struct server_core *core = call->session->core;
+    if (call->state != CALL_HANDED || call->deadline.ns == INSTANT_NEVER.ns) return;
+    duration left = instant_since(call->deadline, core->wall(core->clock));
+    call->deadline_timer.fire = on_deadline;
+    timer_start(core->timers, &call->deadline_timer, instant_add(steady(core), left));
+}
+
+static void hand_stream(struct grpc_call *call)
+{
+    call->is_request_stream = true;
+    call_move(call, CALL_HANDED);
+    call->session->had_call = true;
+    call->session->core->stats.call_total++;
+    start_deadline(call);
+}
+
 static void request_complete(struct grpc_call *call)
 {
     struct server_session *session = call->session;
@@ -422,10 +470,7 @@ static void request_complete(struct grpc_call *call)
     session->had_call = true;
     core->stats.call_total++;
     core->handler->on_call(core->handler_arg, call);
-    if (call->state != CALL_HANDED || call->deadline.ns == INSTANT_NEVER.ns) return;
-    duration left = instant_since(call->deadline, core->wall(core->clock));
-    call->deadline_timer.fire = on_deadline;
-    timer_start(core->timers, &call->deadline_timer, instant_add(steady(core), left));
+    start_deadline(call);
 }
 
 /* ---- what nghttp2 tells: other frames */
@@ -466,6 +511,7 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
         if (call->state == CALL_RECEIVING && frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
             headers_complete(call);
         if (call->state == CALL_RECEIVING && is_end) request_complete(call);
+        else if (call->state == CALL_HANDED && call->is_request_stream && is_end) session->core->handler->on_messages_end(session->core->handler_arg, call);
         return 0;
     }
     case NGHTTP2_PING: on_ping(session, &frame->ping); return 0;

@@ -89,7 +89,7 @@ struct grpc_call {
     uint8_t state, code;              /* enum call_state, enum grpc_code */
     bool is_post, has_content_type, has_timeout, is_body_complete, is_request_compressed;
     bool is_encoding_unknown, is_timeout_bad, accepts_gzip;
-    bool is_streaming, is_end_queued, is_data_deferred, is_remote_closed, is_reply_compressed, is_reply_held;
+    bool is_request_stream, is_streaming, is_end_queued, is_data_deferred, is_remote_closed, is_reply_compressed, is_reply_held;
 };
 
 struct server_session {

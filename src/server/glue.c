@@ -2,6 +2,7 @@
 
 #include "base/list.h"
 #include "frontend/frontend.h"
+#include "frontend/reflection.h"
 #include "net/grpc_server.h"
 
 #include <stdio.h>
@@ -202,5 +203,26 @@ static void on_connection_closed(void *arg, uint64_t connection_id)
     frontend_connection_closed(g->frontend, connection_id);
 }
 
-static const struct grpc_handler handler = {.on_call = on_call, .on_cancel = on_cancel, .on_connection_closed = on_connection_closed};
+/* ---- reflection: the one service whose requests are streams ---- */
+
+static bool takes_messages(void *arg UNUSED, struct str path)
+{
+    return str_equal_c(path, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo") ||
+           str_equal_c(path, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
+}
+
+static void on_message(void *arg UNUSED, struct grpc_call *call, struct str message)
+{
+    struct arena arena;
+    struct str answer;
+    arena_init(&arena, 0, ARENA_BUDGET);
+    err result = reflection_answer(message, &arena, &answer);
+    if (result == ERR_NONE) result = grpc_call_send(call, answer.data, answer.size);
+    if (result != ERR_NONE) grpc_call_fail(call, err_grpc(result), str_of(err_text(result)), STR_EMPTY);
+    arena_fini(&arena);
+}
+
+static void on_messages_end(void *arg UNUSED, struct grpc_call *call) { grpc_call_reply_end(call); }
+
+static const struct grpc_handler handler = {.takes_messages = takes_messages, .on_message = on_message, .on_messages_end = on_messages_end, .on_call = on_call, .on_cancel = on_cancel, .on_connection_closed = on_connection_closed};
 const struct grpc_handler *glue_handler(void) { return &handler; }
