@@ -123,7 +123,7 @@ static void fix(const struct starts *starts, int64_t began, int64_t *started)
     if (*started != EVENT_BUFFERED) return;
     for (size_t i = 0; i < starts->count; i++)
         if (starts->ids[i].began == began) *started = starts->ids[i].started;
-    ensure(*started != EVENT_BUFFERED);
+    if (*started == EVENT_BUFFERED) *started = 0; /* a row that lost its neighbour: no id is better than a wrong one */
 }
 
 static void fix_references(const struct starts *starts, event *ev)
@@ -150,6 +150,31 @@ static event *decode_buffered(const struct item *item, struct arena *arena)
     event *ev = NULL;
     ensure(PB_DECODE(arena, item->buffered->event, pb_history_HistoryEvent, &ev) == ERR_NONE);
     return ev;
+}
+
+/* For rows from the store: what is read of a buffered event is there. */
+bool event_buffered_is_sound(struct str bytes, struct arena *arena)
+{
+    static const struct { int32_t type, tag; } rows[] = {
+#define ROW(type, field) {EVENT_TYPE_##type, pb_history_HistoryEvent_##field##_event_attributes_tag}
+        ROW(ACTIVITY_TASK_STARTED, activity_task_started), ROW(ACTIVITY_TASK_COMPLETED, activity_task_completed),
+        ROW(ACTIVITY_TASK_FAILED, activity_task_failed), ROW(ACTIVITY_TASK_CANCELED, activity_task_canceled),
+        ROW(ACTIVITY_TASK_TIMED_OUT, activity_task_timed_out), ROW(TIMER_FIRED, timer_fired),
+        ROW(CHILD_WORKFLOW_EXECUTION_STARTED, child_workflow_execution_started),
+        ROW(CHILD_WORKFLOW_EXECUTION_COMPLETED, child_workflow_execution_completed),
+        ROW(CHILD_WORKFLOW_EXECUTION_FAILED, child_workflow_execution_failed),
+        ROW(CHILD_WORKFLOW_EXECUTION_CANCELED, child_workflow_execution_canceled),
+        ROW(CHILD_WORKFLOW_EXECUTION_TIMED_OUT, child_workflow_execution_timed_out),
+        ROW(CHILD_WORKFLOW_EXECUTION_TERMINATED, child_workflow_execution_terminated),
+        ROW(WORKFLOW_EXECUTION_SIGNALED, workflow_execution_signaled), ROW(WORKFLOW_EXECUTION_OPTIONS_UPDATED, workflow_execution_options_updated),
+#undef ROW
+    };
+    event *ev = NULL;
+    if (PB_DECODE(arena, bytes, pb_history_HistoryEvent, &ev) != ERR_NONE || ev->event_id != 0) return false;
+    if (event_is_closing(ev->event_type) || ev->attributes_case == 0 || ev->timer_fired_event_attributes == NULL) return false;
+    for (size_t i = 0; i < countof(rows); i++)
+        if (rows[i].type == ev->event_type) return rows[i].tag == ev->attributes_case;
+    return true;
 }
 
 bool event_flush_buffer(struct execution *e, struct step *step)

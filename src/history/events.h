@@ -19,6 +19,7 @@ event *event_new(struct step *step, int32_t type);
 /* Writes it to the history and returns its id, or buffers it and returns EVENT_BUFFERED. */
 enum { EVENT_BUFFERED = -1 };
 int64_t event_add(struct execution *e, struct step *step, event *ev);
+bool event_buffered_is_sound(struct str bytes, struct arena *arena);
 bool event_has_buffered(const struct execution *e);
 /* Gives buffered events their ids: first the others in order, then what closes activities and children. Returns whether
  * there were any. No workflow task may be started. */

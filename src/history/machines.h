@@ -180,7 +180,7 @@ const char *retry_policy_problem(const pb_common_RetryPolicy *policy);
 /* ---- update.c ---- */
 MUST_USE err update_check_request(struct step *step, const pb_update_Request *request);
 MUST_USE err update_check_first(struct step *step, const pb_update_Request *request); /* whether a fresh run would admit it */
-bool update_is_known(const struct execution *e, const pb_update_Request *request); /* and not rejected */
+bool update_is_known(const struct execution *e, const pb_update_Request *request); /* and not rejected; in a closed run: and completed */
 void update_readmit(struct execution *e, const pb_update_Request *request, int64_t admitted_event_id); /* by a reset; stored */
 void update_attach(struct execution *e, struct step *step, pb_ws_PollWorkflowTaskQueueResponse *reply);
 void update_task_failed(struct execution *e, struct step *step, int32_t cause);

@@ -75,7 +75,8 @@ static int64_t interval(const pb_common_RetryPolicy *p, int32_t attempt)
 {
     int64_t initial = ns_of(p->initial_interval), most = ns_of(p->maximum_interval);
     double ns = (double)initial * pow(p->backoff_coefficient, attempt - 1);
-    if (most == 0) most = DURATION_MAX.ns;
+    if (most <= 0) most = DURATION_MAX.ns;
+    if (!(ns > 0)) return 0;
     return ns < (double)most ? (int64_t)ns : most;
 }
 

@@ -1,4 +1,4 @@
-#include "history/state.h"
+#include "history/events.h"
 
 #include <stdlib.h>
 
@@ -180,14 +180,44 @@ static struct str item_key(const struct item *item)
     }
 }
 
-static bool key_is_right(const struct item *item, struct str key)
+/* Numbers that arithmetic can bear: two of them added do not overflow. */
+static bool numbers_are_sane(const struct pb_message *type, const void *message)
 {
+    for (const struct pb_field *f = pb_fields + type->field_first; f < pb_fields + type->field_first + type->field_count; f++) {
+        if (pb_is_repeated(f)) continue;
+        if (f->kind == PB_INT32 || f->kind == PB_ENUM) {
+            int32_t n;
+            memcpy(&n, (const char *)message + f->offset, sizeof n);
+            if (n < 0 || n > INT32_MAX / 2) return false;
+        } else if (f->kind == PB_INT64 || f->kind == PB_SFIXED64) {
+            int64_t n;
+            memcpy(&n, (const char *)message + f->offset, sizeof n);
+            if (n < EVENT_BUFFERED || (n > INT64_MAX / 4 && n != INSTANT_NEVER.ns)) return false;
+        }
+    }
+    return true;
+}
+
+static bool activity_is_sound(const pb_store_Activity *a, int64_t number)
+{
+    return a->scheduled_event_id == number && a->activity_id.size != 0 && a->retry_policy != NULL && a->attempt > 0 && a->state <= ACTIVITY_STATE_BACKING_OFF;
+}
+
+static bool item_is_sound(const struct item *item, struct str key, struct arena *scratch)
+{
+    const pb_store_RunState *s = item->owner->s;
+    int64_t next = item->kind == ITEM_BUFFERED ? s->last_buffered + 1 : item->kind == ITEM_CALLBACK ? s->last_callback + 1 : s->next_event_id;
+    if (item_types[item->kind].key == KEY_NUMBER && (item->number < 1 || item->number >= next)) return false;
     switch (item->kind) {
-    case ITEM_ACTIVITY: return item->activity->scheduled_event_id == item->number && item->activity->activity_id.size != 0;
+    case ITEM_ACTIVITY: return activity_is_sound(item->activity, item->number);
     case ITEM_CHILD: return item->child->initiated_event_id == item->number;
     case ITEM_EXTERNAL: return item->external->initiated_event_id == item->number;
     case ITEM_TIMER: return str_equal(item->timer->timer_id, key);
-    case ITEM_UPDATE: return str_equal(item->update->update_id, key);
+    case ITEM_UPDATE:
+        return str_equal(item->update->update_id, key) && item->update->stage <= UPDATE_STAGE_COMPLETED &&
+               (item->update->stage != UPDATE_STAGE_ADMITTED || (item->update->request != NULL && item->update->admitted_event_id > 0));
+    case ITEM_BUFFERED: return item->buffered->number == item->number && event_buffered_is_sound(item->buffered->event, scratch);
+    case ITEM_CALLBACK: return item->callback->number == item->number && item->callback->callback != NULL;
     default: return true;
     }
 }
@@ -215,7 +245,7 @@ static err load_item(struct execution *e, const struct execution_item *row)
     struct item *item = item_make(e, (enum item_kind)row->kind, number, type->key == KEY_NAME ? row->key : STR_EMPTY);
     item->is_stored = true;
     bool is_good = pb_decode(type->type, row->bytes, &item->arena, PB_COPY, &item->message) == ERR_NONE && !item_exists(item) &&
-                   key_is_right(item, row->key);
+                   numbers_are_sane(type->type, item->message) && item_is_sound(item, row->key, &e->arena);
     if (is_good && item->kind == ITEM_ACTIVITY) is_good = item_by_name(e, ITEM_ACTIVITY, item->activity->activity_id) == NULL;
     if (!is_good) {
         arena_fini(&item->arena);
@@ -233,6 +263,7 @@ static err load_item(struct execution *e, const struct execution_item *row)
 static bool state_is_sound(const struct execution *e)
 {
     const pb_store_RunState *s = e->s;
+    if (!numbers_are_sane(&pb_store_RunState_type, s) || !numbers_are_sane(&pb_store_WorkflowTask_type, s->task) || s->root == NULL) return false;
     if (s->next_event_id < 2 || s->status < WORKFLOW_EXECUTION_STATUS_RUNNING || s->status > WORKFLOW_EXECUTION_STATUS_PAUSED) return false;
     if (str_is_empty(s->workflow_id) || str_is_empty(s->run_id) || s->run_key <= 0 || s->branches_count == 0) return false;
     int64_t next = 1;

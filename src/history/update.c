@@ -150,7 +150,9 @@ err update_check_first(struct step *step, const pb_update_Request *request)
 bool update_is_known(const struct execution *e, const pb_update_Request *request)
 {
     const struct item *item = request->meta != NULL ? item_by_name(e, ITEM_UPDATE, request->meta->update_id) : NULL;
-    return item != NULL && (item->is_stored || is_pending(item));
+    if (item == NULL) return false;
+    if (!execution_is_open(e)) return item->is_stored && item->update->outcome != NULL;
+    return item->is_stored || is_pending(item);
 }
 
 err execution_update(struct execution *e, struct step *step, const pb_update_Request *request, struct update_view *view)
