@@ -384,9 +384,12 @@ static PyObject *worker_begin(PyObject *object, PyObject *unused)
 {
     (void)unused;
     struct worker *worker = worker_of((struct object *)object);
+    bool has_started;
     if (worker == NULL) return NULL;
-    WITHOUT_GIL(worker_start(worker));
-    Py_RETURN_NONE;
+    WITHOUT_GIL(has_started = worker_start(worker));
+    if (has_started) Py_RETURN_NONE;
+    PyErr_SetString(PyExc_RuntimeError, "Cannot use worker across forks: its threads belong to the process that made it");
+    return NULL;
 }
 
 static PyObject *worker_change_connection(PyObject *object, PyObject *connection)

@@ -413,9 +413,11 @@ static void start(struct worker *w)
     if (!runtime_send(w->runtime, &w->retime_mail)) w->references--;
 }
 
-void worker_start(struct worker *w)
+bool worker_start(struct worker *w)
 {
+    if (!runtime_is_alive(w->runtime)) return false;
     INPUT(w, start(w));
+    return true;
 }
 
 void worker_replace_connection(struct worker *w, struct connection *connection)

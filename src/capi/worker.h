@@ -37,7 +37,8 @@ struct worker_hooks {
 MUST_USE err worker_create(struct worker **out, struct connection *connection, struct runtime *runtime,
                            const pb_core_WorkerOptions *options, struct arena *arena, struct error *error);
 void worker_set_hooks(struct worker *worker, const struct worker_hooks *hooks, void *arg);
-void worker_start(struct worker *worker);
+/* False, and nothing happens, when its threads are not in this process: it was made before a fork. */
+MUST_USE bool worker_start(struct worker *worker);
 void worker_replace_connection(struct worker *worker, struct connection *connection);
 /* Shuts it down and lets go of it. Hooks that have begun end; no other is called, but for `release` at the very end. */
 void worker_unref(struct worker *worker);

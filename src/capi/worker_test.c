@@ -316,7 +316,7 @@ TEST(many_workflows_run_on_a_few_threads_and_the_worker_ends)
 {
     pthread_t pumps[PUMPS], activities;
     set_up();
-    worker_start(f.worker);
+    check(worker_start(f.worker));
     check(wait_for(&f.waiting_calls, 1)); /* nobody takes activations yet */
     for (int i = 0; i < PUMPS; i++) ensure(pthread_create(&pumps[i], NULL, pump, NULL) == 0);
     ensure(pthread_create(&activities, NULL, run_activities, NULL) == 0);
@@ -335,7 +335,7 @@ TEST(many_workflows_run_on_a_few_threads_and_the_worker_ends)
 TEST(a_worker_that_is_let_go_of_in_the_middle_ends_by_itself)
 {
     set_up();
-    worker_start(f.worker);
+    check(worker_start(f.worker));
     check(wait_for(&f.waiting_calls, 1));
     worker_unref(f.worker); /* polls and activations are out */
     tear_down();

@@ -106,10 +106,11 @@ pb_deployment_WorkerDeploymentOptions *worker_deployment(const struct core_worke
 pb_common_WorkerVersionStamp *worker_stamp(const struct core_worker *w, struct arena *arena)
 {
     const pb_core_WorkerOptions *o = w->options;
-    if (str_is_empty(o->build_id) || !str_is_empty(o->deployment_name)) return NULL;
+    bool is_deployed = !str_is_empty(o->deployment_name);
+    if (str_is_empty(o->build_id) || (is_deployed && o->use_worker_versioning)) return NULL;
     pb_common_WorkerVersionStamp *s = pb_new(arena, pb_common_WorkerVersionStamp);
     s->build_id = o->build_id;
-    s->use_versioning = o->use_worker_versioning;
+    s->use_versioning = !is_deployed && o->use_worker_versioning;
     return s;
 }
 
