@@ -28,6 +28,7 @@ struct rpc_ops {
     void (*fail)(struct rpc *rpc, const struct error *error);
     /* One message of a streamed answer (health watches); may be NULL. */
     void (*send)(struct rpc *rpc, const struct pb_message *type, const void *message);
+    void (*end)(struct rpc *rpc);    /* of a streamed answer, in place of reply or fail; NULL when `send` is */
     /* Nobody refers to the rpc any more: free it and its arena. Always called, last. */
     void (*released)(struct rpc *rpc);
     /* A header of the request by its lower-case name, or empty. Valid only within frontend_call. */

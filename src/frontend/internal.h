@@ -56,6 +56,7 @@ struct frontend {
 void rpc_reply(struct rpc *rpc, const struct pb_message *type, const void *message);
 #define RPC_REPLY(rpc, name, message) rpc_reply((rpc), &name##_type, (1 ? (message) : (const name *)NULL))
 void rpc_fail(struct rpc *rpc, const struct error *error);
+void rpc_end(struct rpc *rpc); /* a streamed answer is complete */
 /* The code's row of ERR_TABLE with words of its own; format NULL: the row's text. */
 void rpc_error(struct rpc *rpc, err code, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same with a detail message, in the rpc's arena. */
@@ -130,5 +131,6 @@ bool search_attribute_parse(struct str text, struct str *name, int32_t *type);
 /* ---- parked polls (task_poll.c) ---- */
 void polls_drain(struct frontend *f);
 void health_changed(struct frontend *f);
+void health_end(struct frontend *f); /* ends the watches */
 
 #endif

@@ -115,6 +115,15 @@ void rpc_error_detail(struct rpc *rpc, err code, const struct pb_message *detail
     va_end(args);
 }
 
+void rpc_end(struct rpc *rpc)
+{
+    if (rpc->is_answered || rpc->is_cancelled) return;
+    end(rpc);
+    rpc->ops->end(rpc);
+    rpc->is_answered = true;
+    release_if_free(rpc);
+}
+
 void rpc_error_of(struct rpc *rpc, err code, const struct error *error)
 {
     struct error copy = error != NULL ? *error : (struct error){0};
@@ -215,6 +224,7 @@ void frontend_drain(struct frontend *f)
     if (f->is_draining) return;
     f->is_draining = true;
     health_changed(f);
+    health_end(f);
     polls_drain(f);
 }
 

@@ -94,6 +94,11 @@ void health_changed(struct frontend *f)
     list_each(link, &f->health_watches) watch_send(container_of(link, struct watch, link)->rpc);
 }
 
+void health_end(struct frontend *f)
+{
+    for (struct list *link; (link = list_pop(&f->health_watches)) != NULL;) rpc_end(container_of(link, struct watch, link)->rpc);
+}
+
 static const struct handler_row rows[] = {
     {pb_ws_GetSystemInfo_method, get_system_info, HANDLER_ANY_STATE},
     {pb_ws_GetClusterInfo_method, get_cluster_info, 0},

@@ -77,6 +77,12 @@ static void answer_send(struct rpc *rpc, const struct pb_message *type, const vo
     if (r->call != NULL && grpc_call_send(r->call, bytes.data, bytes.size) != ERR_NONE) reach("glue: a watcher that reads nothing");
 }
 
+static void answer_end(struct rpc *rpc)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    grpc_call_reply_end(answered(r));
+}
+
 /* google.rpc.Status with the detail as its only entry: SDKs look at the first. */
 static struct str status_bytes(struct arena *arena, const struct error *error)
 {
@@ -122,7 +128,7 @@ static struct str request_metadata(struct rpc *rpc, struct str name)
 }
 
 static const struct rpc_ops rpc_ops = {
-    .reply = answer_reply, .fail = answer_fail, .send = answer_send, .released = answer_released, .metadata = request_metadata,
+    .reply = answer_reply, .fail = answer_fail, .send = answer_send, .end = answer_end, .released = answer_released, .metadata = request_metadata,
 };
 
 /* ---- requests ---- */
