@@ -11,7 +11,9 @@ struct run_model {
     run_key key;
     char *workflow_id, *run_id;
     int64_t next_event_id, completed_started_id; /* of the newest completed workflow task */
-    bool is_open, is_deleted, is_continued;
+    int64_t first_task_id, last_task_id;         /* completed events of the first and the newest workflow task */
+    bool is_open, is_deleted;
+    bool is_reset;                   /* its history begins in another run: not all that it ends was begun here */
     struct map activities;           /* activity id -> struct activity_model */
     struct map_u64 activity_of;      /* scheduled event id -> the same */
     struct map_u64 timers;           /* started event id -> struct timer_model */
@@ -86,13 +88,13 @@ static void close_run(struct checker *c, struct run_model *run)
     if (map_get(&c->open, str_of(run->workflow_id)) == run) map_remove(&c->open, str_of(run->workflow_id));
 }
 
-static struct activity_model *activity_end(struct checker *c, struct run_model *run, int64_t event_id, int64_t scheduled_event_id)
+static void activity_end(struct checker *c, struct run_model *run, int64_t event_id, int64_t scheduled_event_id)
 {
     struct activity_model *activity = map_u64_get(&run->activity_of, (uint64_t)scheduled_event_id);
+    if (activity == NULL && run->is_reset) return;
     must(c, activity != NULL, run, event_id, "ends an activity that was not scheduled");
     must(c, !activity->is_closed, run, event_id, "ends an activity that has ended before");
     activity->is_closed = true;
-    return activity;
 }
 
 static void see_signal(struct checker *c, struct run_model *run, int64_t event_id, const pb_history_WorkflowExecutionSignaledEventAttributes *a)
@@ -105,12 +107,13 @@ static void see_signal(struct checker *c, struct run_model *run, int64_t event_i
 static void see_update(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
 {
     if (e->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED) {
-        struct str id = e->workflow_execution_update_accepted_event_attributes->accepted_request->meta->update_id;
+        const pb_history_WorkflowExecutionUpdateAcceptedEventAttributes *a = e->workflow_execution_update_accepted_event_attributes;
+        struct str id = a->accepted_request != NULL ? a->accepted_request->meta->update_id : a->protocol_instance_id; /* admitted by an event */
         must(c, map_put(&run->accepted, id, run) == NULL, run, e->event_id, "accepts an update again");
         return;
     }
     struct str id = e->workflow_execution_update_completed_event_attributes->meta->update_id;
-    must(c, map_get(&run->accepted, id) != NULL, run, e->event_id, "completes an update that was not accepted");
+    must(c, run->is_reset || map_get(&run->accepted, id) != NULL, run, e->event_id, "completes an update that was not accepted");
     must(c, map_put(&run->completed, id, run) == NULL, run, e->event_id, "completes an update again");
 }
 
@@ -124,6 +127,7 @@ static void see_timer(struct checker *c, struct run_model *run, const pb_history
         return;
     }
     struct timer_model *timer = map_u64_get(&run->timers, (uint64_t)e->timer_fired_event_attributes->started_event_id);
+    if (timer == NULL && run->is_reset) return;
     must(c, timer != NULL && !timer->is_over, run, e->event_id, "fires a timer that does not run");
     must(c, !instant_before(at, timer->not_before), run, e->event_id, "fires a timer early");
     bool is_in_calm = c->sim->is_calm && instant_before(instant_add(c->sim->calm_at, c->sim->skew), timer->not_before);
@@ -150,14 +154,18 @@ static void see_event(struct checker *c, struct run_model *run, const pb_history
     c->event_count++;
     switch (e->event_type) {
     case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: must(c, e->event_id == 1, run, e->event_id, "starts the run again"); break;
-    case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: run->is_continued = true; close_run(c, run); break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
     case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
     case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
     case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
     case EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
     case EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: close_run(c, run); break;
     case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: see_signal(c, run, e->event_id, e->workflow_execution_signaled_event_attributes); break;
-    case EVENT_TYPE_WORKFLOW_TASK_COMPLETED: run->completed_started_id = e->workflow_task_completed_event_attributes->started_event_id; break;
+    case EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+        run->completed_started_id = e->workflow_task_completed_event_attributes->started_event_id;
+        run->last_task_id = e->event_id;
+        if (run->first_task_id == 0) run->first_task_id = e->event_id;
+        break;
     case EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
     case EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: see_update(c, run, e); break;
     case EVENT_TYPE_TIMER_STARTED:
@@ -166,6 +174,7 @@ static void see_event(struct checker *c, struct run_model *run, const pb_history
     case EVENT_TYPE_ACTIVITY_TASK_STARTED: {
         const pb_history_ActivityTaskStartedEventAttributes *a = e->activity_task_started_event_attributes;
         const struct activity_model *activity = map_u64_get(&run->activity_of, (uint64_t)a->scheduled_event_id);
+        if (activity == NULL && run->is_reset) break;
         must(c, activity != NULL, run, e->event_id, "starts an activity that was not scheduled");
         must(c, activity->attempts_max == 0 || a->attempt <= activity->attempts_max, run, e->event_id, "is an attempt beyond the policy");
         break;
@@ -199,6 +208,7 @@ static void see_history(struct checker *c, const struct store_op *op)
     arena_init(&arena, 0, 0);
     pb_history_History *history;
     must(c, PB_DECODE(&arena, op->bytes, pb_history_History, &history) == ERR_NONE, run, op->a, "begins a batch that does not decode");
+    if (run->is_reset && run->event_count == 0) run->next_event_id = op->a; /* what comes before is the other run's */
     must(c, op->a == run->next_event_id && history->events_count == (size_t)op->b, run, op->a, "begins a batch that is not what it says");
     for (size_t i = 0; i < history->events_count; i++) {
         see_event(c, run, history->events[i]);
@@ -216,6 +226,8 @@ void checker_commit(void *arg, const struct store_commit *commit)
         const struct store_op *op = &commit->ops[i];
         if (op->kind == STORE_RUN_PUT && map_u64_get(&c->runs, (uint64_t)op->run) == NULL) run_created(c, op);
     }
+    for (size_t i = 0; i < commit->op_count; i++)
+        if (commit->ops[i].kind == STORE_BRANCH_REF) ((struct run_model *)map_u64_get(&c->runs, (uint64_t)commit->ops[i].run))->is_reset = true;
     for (size_t i = 0; i < commit->op_count; i++)
         if (commit->ops[i].kind == STORE_HISTORY_APPEND) see_history(c, &commit->ops[i]);
     for (size_t i = 0; i < commit->op_count; i++) {
@@ -274,6 +286,7 @@ static void told_activity_task(struct checker *c, const pb_ws_PollActivityTaskQu
     if (str_is_empty(task->task_token)) return;
     struct run_model *run = run_told(c, task->workflow_execution->run_id, "an activity task");
     struct activity_model *activity = map_get(&run->activities, task->activity_id);
+    if (activity == NULL && run->is_reset) return;
     must(c, activity != NULL, run, 0, "gives a worker an activity that is not durable");
     activity->told++;
     if (activity->attempts_max == 0) return;
@@ -333,6 +346,7 @@ void checker_reply(struct sim *sim, const struct pb_method *method, const void *
 {
     struct checker *c = sim->checker;
     switch (pb_method_index(method)) {
+    case pb_ws_ResetWorkflowExecution_method: run_told(c, ((const pb_ws_ResetWorkflowExecutionResponse *)reply)->run_id, "a reset"); break;
     case pb_ws_StartWorkflowExecution_method: run_told(c, ((const pb_ws_StartWorkflowExecutionResponse *)reply)->run_id, "a start"); break;
     case pb_ws_SignalWithStartWorkflowExecution_method: {
         const pb_ws_SignalWithStartWorkflowExecutionRequest *q = request;
@@ -406,6 +420,17 @@ void checker_each_open(struct sim *sim, void (*visit)(struct sim *sim, struct st
     for (size_t at = 0; (run = map_next(&sim->checker->open, &at, NULL)) != NULL;) visit(sim, str_of(run->workflow_id), str_of(run->run_id));
 }
 
+bool checker_reset_point(const struct sim *sim, const char *workflow_id, bool is_first, char run_id[40], int64_t *event_id)
+{
+    const struct run_model *run, *found = NULL;
+    for (size_t at = 0; (run = map_u64_next(&sim->checker->runs, &at, NULL)) != NULL;)
+        if (!run->is_deleted && run->last_task_id != 0 && strcmp(run->workflow_id, workflow_id) == 0) found = run;
+    if (found == NULL) return false;
+    memcpy(run_id, found->run_id, size_min(strlen(found->run_id) + 1, 40));
+    *event_id = is_first ? found->first_task_id : found->last_task_id;
+    return true;
+}
+
 void checker_stats(const struct sim *sim, size_t *runs, size_t *events)
 {
     *runs = map_u64_count(&sim->checker->runs);
@@ -432,7 +457,7 @@ static void end_results(struct checker *c)
     for (size_t at = 0; map_u64_next(&c->results, &at, &key) != NULL;) {
         const struct run_model *run = map_u64_get(&c->runs, key >> 24);
         const struct activity_model *activity = map_u64_get(&run->activity_of, key & 0xffffff);
-        must(c, run->is_deleted || (activity != NULL && activity->is_closed), run, (int64_t)(key & 0xffffff), "is an activity whose result was acknowledged and is in no history");
+        must(c, run->is_deleted || run->is_reset || (activity != NULL && activity->is_closed), run, (int64_t)(key & 0xffffff), "is an activity whose result was acknowledged and is in no history");
     }
 }
 

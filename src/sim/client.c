@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum { TRIES_MAX = 6 };
-enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_CANCEL, ACTION_TERMINATE, ACTION_DESCRIBE,
+enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_TERMINATE, ACTION_DESCRIBE,
               ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE };
 
 struct client {
@@ -20,6 +20,7 @@ struct client {
     enum action action;
     char workflow_id[96], run_id[40], request_id[48], text[48], program[192];
     int32_t reuse_policy, conflict_policy;
+    int64_t reset_event_id;
 };
 
 static void send_action(struct client *c);
@@ -45,11 +46,12 @@ static void draw_action(struct client *c)
         ACTION_START, ACTION_START, ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_DESCRIBE, ACTION_HISTORY,
         ACTION_QUERY, ACTION_QUERY, ACTION_UPDATE, ACTION_UPDATE,
     };
-    c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE : prng_chance(&sim->prng, 60) ? ACTION_DELETE
+    c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE : prng_chance(&sim->prng, 60) ? ACTION_DELETE : prng_chance(&sim->prng, 25) ? ACTION_RESET
                                                                                              : actions[prng_below(&sim->prng, countof(actions))];
     snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
     c->run_id[0] = 0;
     c->serial++;
+    if (c->action == ACTION_RESET && !checker_reset_point(sim, c->workflow_id, c->serial % 2 == 0, c->run_id, &c->reset_event_id)) c->action = ACTION_DESCRIBE;
     snprintf(c->request_id, sizeof c->request_id, "request-%d-%d", c->number, c->serial);
     snprintf(c->text, sizeof c->text, "signal-%d-%d", c->number, c->serial);
     program_draw(&sim->prng, false, c->program);
@@ -148,6 +150,12 @@ static void send_action(struct client *c)
             .namespace = STR("default"), .workflow_execution = &execution, .signal_name = STR("signal"), .request_id = str_of(c->request_id),
             .input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->text))), .identity = STR("client")};
         call(c, pb_ws_SignalWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_RESET: {
+        pb_ws_ResetWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_execution = &execution, .reason = STR("drawn"),
+                                                       .workflow_task_finish_event_id = c->reset_event_id, .request_id = str_of(c->request_id)};
+        call(c, pb_ws_ResetWorkflowExecution_method, &request);
         break;
     }
     case ACTION_CANCEL: {
