@@ -234,6 +234,57 @@ TEST(all_stores_count_alike_with_and_without_groups)
     pair_fini(&p);
 }
 
+/* ---- filters as large as they may be ---- */
+
+TEST(the_largest_filters_run)
+{
+    static const struct { const char *begin, *first, *more, *end; int times; } rows[] = {
+        {"Kw IN (", "'nobody'", ", 'a'", ")", 4000},
+        {"WorkflowId IN (", "'nobody'", ", 'w1'", ")", 4000},
+        {"", "Kw = 'nobody'", " OR Kw = 'a'", "", 900},
+        {"", "Num != 77", " AND Num != 78", "", 900},
+        {"", "Num != 77", " AND Num < 78 AND NOT Kw = 'b'", "", 450},
+        {"Tags NOT IN (", "'nobody'", ", 'a'", ")", 4000},
+        {"Real IN (", "0.5", ", 1.5", ")", 4000},
+        {"RunId IN (", "'r1'", ", 'r7'", ")", 4000},
+        {"WorkflowType IN (", "'TypeA'", ", 'TypeB'", ")", 4000},
+        {"Text = '", "nothing", " dog", "'", 4000},
+        {"Text = '", "nothing", " dog", "'", 60},
+        {"", "Region", "", " IS NOT NULL", 0},
+        {"", "(", "(NOT ", "Kw = 'a'", 0},
+    };
+    struct prng prng;
+    prng_init(&prng, 13);
+    struct pair p;
+    pair_init(&p);
+    fill(&p, &prng);
+    ensure(attribute_registry_add(&p.registry, STR("Region"), ATTRIBUTE_KEYWORD, &p.arena, NULL) == ERR_NONE);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buf text = {0}, left = {0}, right = {0};
+        buf_printf(&text, "%s%s", rows[i].begin, rows[i].first);
+        for (int k = 0; k < rows[i].times; k++) buf_append_str(&text, str_of(rows[i].more));
+        if (rows[i].times == 0 && rows[i].more[0] == '(') { /* as deep as it may be */
+            for (int k = 0; k < 23; k++) buf_append_str(&text, str_of(rows[i].more));
+        }
+        buf_append_str(&text, str_of(rows[i].end));
+        for (int k = 0; rows[i].times == 0 && rows[i].more[0] == '(' && k < 24; k++) buf_append_byte(&text, ')');
+        test_row = rows[i].begin;
+        struct visibility_query *query;
+        if (query_of(&p, buf_view(&text), false, &query)) {
+            struct str tokens[2] = {STR_EMPTY, STR_EMPTY};
+            do {
+                if (!list_page(&p, &p.memory, query, 20, &tokens[0], &left) || !list_page(&p, &p.sqlite, query, 20, &tokens[1], &right)) break;
+            } while (tokens[0].size != 0 && tokens[1].size != 0);
+            check(str_equal(buf_view(&left), buf_view(&right)));
+        }
+        buf_fini(&text);
+        buf_fini(&left);
+        buf_fini(&right);
+    }
+    test_row = NULL;
+    pair_fini(&p);
+}
+
 /* ---- pages while rows change ---- */
 
 static pb_store_VisibilityRow *simple_row(struct pair *p, int64_t run, int64_t start)

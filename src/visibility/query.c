@@ -43,7 +43,7 @@ struct parser {
     struct arena *arena;
     struct error *error;
     struct visibility_query *query;
-    size_t value_count;
+    size_t value_count, comparison_count;
     int depth;
 };
 
@@ -112,6 +112,12 @@ struct literal {
     bool is_negative;
 };
 
+static err check_value_count(struct parser *p)
+{
+    if (p->value_count <= VISIBILITY_VALUE_MAX) return ERR_NONE;
+    return error_set(p->error, p->arena, ERR_INVALID, "the filter has more than %d values", VISIBILITY_VALUE_MAX);
+}
+
 static err parse_literal(struct parser *p, struct literal *out)
 {
     *out = (struct literal){.token = p->lex.token};
@@ -130,11 +136,9 @@ static err parse_literal(struct parser *p, struct literal *out)
     case TOKEN_NAME: return refuse(p, "a value (between quotes when it is text)");
     default: return refuse(p, "a value");
     }
-    if (++p->value_count > VISIBILITY_VALUE_MAX) {
-        return error_set(p->error, p->arena, ERR_INVALID, "the filter has more than %d values", VISIBILITY_VALUE_MAX);
-    }
+    p->value_count++;
     lex_next(&p->lex);
-    return ERR_NONE;
+    return check_value_count(p);
 }
 
 static struct str literal_spelled(const struct literal *l, struct arena *arena)
@@ -215,13 +219,14 @@ static bool literal_real(const struct literal *l, struct arena *arena, struct at
 static void word_found(void *arg, struct str word)
 {
     (void)word;
-    *(bool *)arg = true;
+    ++*(size_t *)arg;
 }
 
 /* The literal as a value of the attribute's type. */
 static err typed_value(struct parser *p, const struct operand *operand, const struct literal *l, struct attribute_value *value)
 {
-    bool is_sound = true, has_word = false;
+    bool is_sound = true;
+    size_t word_count = 0;
     const char *expected = "";
     *value = (struct attribute_value){0};
     enum visibility_field field = operand->attribute->field;
@@ -243,8 +248,8 @@ static err typed_value(struct parser *p, const struct operand *operand, const st
         case ATTRIBUTE_TEXT:
             value->type = ATTRIBUTE_TEXT;
             value->text = literal_spelled(l, p->arena);
-            attribute_words(value->text, word_found, &has_word);
-            is_sound = has_word;
+            attribute_words(value->text, word_found, &word_count);
+            is_sound = word_count != 0;
             expected = "a text with at least one word";
             break;
         default:
@@ -254,7 +259,9 @@ static err typed_value(struct parser *p, const struct operand *operand, const st
             break;
         }
     }
-    return is_sound ? ERR_NONE : refuse_at(p, &l->token, expected);
+    if (!is_sound) return refuse_at(p, &l->token, expected);
+    if (word_count > 1) p->value_count += word_count - 1; /* each word is looked for */
+    return check_value_count(p);
 }
 
 static err parse_value(struct parser *p, const struct operand *operand, struct attribute_value *value)
@@ -338,6 +345,9 @@ static err parse_one(struct parser *p, const struct operand *operand, enum visib
 static err parse_comparison(struct parser *p, struct visibility_node **out)
 {
     struct operand operand;
+    if (++p->comparison_count > VISIBILITY_COMPARISON_MAX) {
+        return error_set(p->error, p->arena, ERR_INVALID, "the filter has more than %d comparisons; IN takes many values in one", VISIBILITY_COMPARISON_MAX);
+    }
     TRY(parse_name(p, &operand));
     struct token sign = p->lex.token;
     bool is_not = accept(p, TOKEN_NOT);

@@ -54,11 +54,12 @@ struct visibility_parse {
     bool is_count;                        /* GROUP BY is allowed, ORDER BY is not */
 };
 
-/* Bytes of text, depth of parentheses and NOTs, and literals that a filter may have. A row of ANDs (or ORs) becomes a balanced tree, so the depth
+/* Bytes of text, depth of parentheses and NOTs, literals (words of a Text counted singly) and comparisons that a filter may have. A row of ANDs (or ORs) becomes a balanced tree, so the depth
  * of a tree stays small. */
 #define VISIBILITY_TEXT_MAX 65536
 #define VISIBILITY_DEPTH_MAX 50
 #define VISIBILITY_VALUE_MAX 5000
+#define VISIBILITY_COMPARISON_MAX 1000
 
 /* Empty text means everything. ERR_INVALID with words that name what was met, what was expected and at which character (from 1). */
 MUST_USE err visibility_query_parse(struct str text, const struct visibility_parse *how, struct arena *arena,

@@ -46,6 +46,9 @@ struct visibility_list {
  * parent id, parent run, root id, root run, division, rest; in order. */
 struct visibility_sql visibility_sql_list(const struct visibility_list *list, struct arena *arena);
 
+/* What run_of (store/sqlite/database.h) keeps of a run id. Stored. */
+uint32_t visibility_run_tag(struct str run_id);
+
 /* Some filters find their rows by a range of ids or values, which is best when they are few. True: run this first; it counts them, up to
  * VISIBILITY_GATHER_MAX + 1. */
 #define VISIBILITY_GATHER_MAX 2000

@@ -61,7 +61,7 @@ static err run_insert(struct database *db, const struct batch_run *r)
     bind_int(st, 1, r->put->namespace_key);
     bind_bytes(st, 2, r->put->key);
     bind_int(st, 3, r->run);
-    bind_int(st, 4, run_tag(r->put->run_id));
+    bind_int(st, 4, visibility_run_tag(r->put->run_id));
     return database_run(db, st);
 }
 

@@ -78,7 +78,7 @@ err database_open(struct database *db, const char *path, bool is_writer, bool is
     int rc = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
     if (rc != SQLITE_OK) return error_set(error, arena, database_error(db, rc), "%s: %s", path, sqlite3_errstr(rc));
     sqlite3_extended_result_codes(db->handle, 1);
-    sqlite3_busy_timeout(db->handle, is_writer ? 200 : 5000); /* ms; the writer waits for readers alone, when it resets the log */
+    sqlite3_busy_timeout(db->handle, DATABASE_WAIT_MS);
     err result = database_exec(db, is_writer ? "pragma cache_size = -8000; pragma wal_autocheckpoint = 0; pragma trusted_schema = off"
                                              : "pragma cache_size = -4000; pragma query_only = on; pragma trusted_schema = off");
     if (result == ERR_NONE) result = database_exec(db, is_sync_off ? "pragma synchronous = off" : "pragma synchronous = full");

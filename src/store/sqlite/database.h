@@ -18,6 +18,7 @@
 #define STORE_SQLITE_DATABASE_H
 
 #include "store/store.h"
+#include "visibility/sql.h"
 
 #include <sqlite3.h>
 
@@ -101,11 +102,11 @@ struct database {
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* prepared when first used */
 };
 
+enum { DATABASE_WAIT_MS = 5000 }; /* for locks of others: a person with sqlite3 */
 enum { SQLITE_APPLICATION_ID = 0x50445231 }; /* "PDR1" */
 #define HISTORY_KEY_BITS 24
 _Static_assert(STORE_EVENT_ID_MAX == (1 << HISTORY_KEY_BITS) - 1, "stored");
 static inline int64_t history_key(int64_t branch, int64_t event) { return branch << HISTORY_KEY_BITS | event; }
-static inline uint32_t run_tag(struct str run_id) { return (uint32_t)str_hash(run_id); }
 
 /* Opens a connection with the settings of this store; `is_writer`: the one that writes. */
 MUST_USE err database_open(struct database *db, const char *path, bool is_writer, bool is_sync_off, struct arena *arena, struct error *error);

@@ -68,7 +68,7 @@ static err row_give(struct store_read *read, sqlite3_stmt *st, pb_store_Visibili
 {
     struct arena *arena = &read->arena;
     pb_store_VisibilityRow *row;
-    TRY(PB_DECODE(arena, column_view(st, 19), pb_store_VisibilityRow, &row));
+    if (PB_DECODE(arena, column_view(st, 19), pb_store_VisibilityRow, &row) != ERR_NONE) return ERR_CORRUPT;
     row->run_key = sqlite3_column_int64(st, 0);
     row->namespace_key = sqlite3_column_int64(st, 1);
     row->status = sqlite3_column_int(st, 2);

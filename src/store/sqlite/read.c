@@ -52,7 +52,7 @@ static err read_run(struct database *db, struct store_read *read)
         bind_int(st, 1, read->namespace_key);
         bind_bytes(st, 2, read->key);
         if (read->kind == STORE_READ_RUN) {
-            bind_int(st, 3, run_tag(read->run_id));
+            bind_int(st, 3, visibility_run_tag(read->run_id));
             bind_bytes(st, 4, read->run_id);
         }
     }

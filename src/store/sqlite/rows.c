@@ -299,6 +299,7 @@ static void bind_when_closed(sqlite3_stmt *st, int at, bool is_closed, int64_t v
 
 static struct str rest_of(struct rows *rows, const pb_store_VisibilityRow *row)
 {
+    if (row->memo == NULL && row->search_attributes == NULL && str_is_empty(row->assigned_build_id) && str_is_empty(row->extra)) return STR_EMPTY;
     pb_store_VisibilityRow rest = {.memo = row->memo, .search_attributes = row->search_attributes, .assigned_build_id = row->assigned_build_id,
                                    .extra = row->extra};
     return PB_ENCODE_ARENA(pb_store_VisibilityRow, &rest, &rows->arena);

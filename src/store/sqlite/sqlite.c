@@ -29,7 +29,8 @@ enum {
     LOG_PAGES_COPY = 4000,       /* 16 MB: the second connection begins to copy the log into the file */
     LOG_PAGES_RESTART = 16000,   /* 64 MB: the writer starts it over */
     FREE_PAGES_KEPT = 1024,      /* 4 MB stay for reuse; what is beyond goes back to the file system */
-    THREAD_STACK = 256 * 1024,
+    RESTART_WAIT_MS = 50,        /* for readers of the old log */
+    THREAD_STACK = 1024 * 1024,  /* address space; a filter of many parts is a deep statement */
 };
 
 struct lane { /* a reader thread */
@@ -398,7 +399,9 @@ static bool housekeeping(struct sqlite *s)
     int pages = s->log_pages;
     pthread_mutex_unlock(&s->mutex);
     if (pages > s->restart_after) {
+        sqlite3_busy_timeout(s->writer.handle, RESTART_WAIT_MS);
         int rc = sqlite3_wal_checkpoint_v2(s->writer.handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+        sqlite3_busy_timeout(s->writer.handle, DATABASE_WAIT_MS);
         s->restart_after = rc == SQLITE_OK ? LOG_PAGES_RESTART : pages + 2000; /* a long list is reading: later */
         pthread_mutex_lock(&s->mutex);
         if (rc == SQLITE_OK) s->log_pages = 0;
@@ -573,6 +576,10 @@ static void threads_start(struct sqlite *s)
     failed |= pthread_create(&s->points.thread, &attributes, lane_run, &s->points);
     failed |= pthread_create(&s->lists.thread, &attributes, lane_run, &s->lists);
     ensure(failed == 0);
+    (void)pthread_setname_np(s->writer_thread, "store-write"); /* for top and profilers */
+    (void)pthread_setname_np(s->copier_thread, "store-copy");
+    (void)pthread_setname_np(s->points.thread, "store-read");
+    (void)pthread_setname_np(s->lists.thread, "store-list");
     pthread_attr_destroy(&attributes);
 }
 
