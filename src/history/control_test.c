@@ -197,6 +197,7 @@ TEST(f017_workflow_options)
     check_int(result, ERR_NONE);
     check_int(reply.workflow_execution_options->priority->priority_key, 2);
     check_history(&w, e, 3, "WorkflowExecutionOptionsUpdated");
+    check(event_at(&w, e, 3)->worker_may_ignore && !event_at(&w, e, 2)->worker_may_ignore);
     path = STR("colour");
     STEP(&w, result, execution_update_options(e, &step, &r, &reply));
     check_int(result, ERR_INVALID);

@@ -2,10 +2,18 @@
 
 enum { CACHE_MAX = 64 * 1024, CACHE_KEEP = 16 * 1024 };
 
+/* What workflow code does not depend on: a worker that does not know such an event passes over it instead of failing. */
+static bool may_be_ignored(int32_t type)
+{
+    return type == EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED || type == EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED ||
+           type == EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED;
+}
+
 event *event_new(struct step *step, int32_t type)
 {
     event *ev = pb_new(step->arena, event);
     ev->event_type = type;
+    ev->worker_may_ignore = may_be_ignored(type);
     ev->event_time = timestamp_of(step->arena, step->now);
     return ev;
 }

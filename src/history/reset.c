@@ -239,7 +239,7 @@ err workflow_reset(struct step *step, struct execution *base, struct execution *
     if (current != NULL && current != base && execution_is_open(current)) close_terminate(current, step, reason, NULL, STR("history-service"), NULL, 0);
     execution_changed(e, step);
     step_create(step, e);
-    fail_task(e, step, base, arena_printf(step->arena, "the workflow was reset: %.*s", STR_ARG(reason)));
+    fail_task(e, step, base, reason);
     for (size_t i = (size_t)point - 1; i < history->events_count; i++) reapply(e, step, r, history->events[i]);
     pb_history_History *late = written_since(base, step, end);
     for (size_t i = 0; i < late->events_count; i++) reapply(e, step, r, late->events[i]);

@@ -84,7 +84,7 @@ static struct item *item_make(struct execution *e, enum item_kind kind, int64_t 
     item->owner = e;
     list_init(&item->link);
     for (int i = 0; i < 8; i++) item->number_key[i] = (char)((uint64_t)number >> (56 - 8 * i));
-    arena_init(&item->arena, 256, 0);
+    arena_init(&item->arena, item_types[kind].type->size + 96, 0); /* one block for the message and short strings */
     if (!str_is_empty(name)) item->name = arena_str(&item->arena, name);
     return item;
 }
@@ -315,7 +315,7 @@ static void flush_item(struct item *item, struct arena *arena, struct execution_
     item_count_memory(item);
     if (item->arena.used < 4096 + 8 * change->bytes.size) return;
     struct arena swept; /* more than half of it is what assignments left behind */
-    arena_init(&swept, 256, 0);
+    arena_init(&swept, item_types[item->kind].type->size + change->bytes.size + 96, 0);
     if (item->name.size != 0) item->name = arena_str(&swept, item->name);
     item->message = pb_clone(item_types[item->kind].type, item->message, &swept);
     arena_fini(&item->arena);

@@ -187,6 +187,8 @@ void update_attach(struct execution *e, struct step *step, pb_ws_PollWorkflowTas
     struct item *item;
     for (size_t at = 0; (item = item_next(e, ITEM_UPDATE, &at)) != NULL;) {
         if (!is_waiting(item)) continue;
+        item->is_sent = true;
+        if (item->update->admitted_event_id != 0) continue; /* an event of the history carries the request */
         pb_protocol_Message *m = PB_PUSH_NEW(step->arena, reply, messages);
         m->id = arena_printf(step->arena, "%.*s/request", STR_ARG(item->update->update_id));
         m->protocol_instance_id = arena_str(step->arena, item->update->update_id);
@@ -194,7 +196,6 @@ void update_attach(struct execution *e, struct step *step, pb_ws_PollWorkflowTas
         m->event_id = e->s->task->started_event_id - 1;
         m->body = any_of(step->arena, "type.googleapis.com/temporal.api.update.v1.Request",
                          PB_ENCODE_ARENA(pb_update_Request, item->update->request, step->arena));
-        item->is_sent = true;
     }
 }
 

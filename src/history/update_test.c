@@ -230,6 +230,9 @@ TEST(f075_updates_and_the_end_of_the_run)
     check_int(update_look(&w, e, "late", &v), ERR_WORKFLOW_CLOSED);
     check_int(update_with(&w, e, "new", &v), ERR_WORKFLOW_CLOSED);
     check_int(update_look(&w, e, "unknown", &v), ERR_NOT_FOUND);
+    pb_update_Meta meta = {.update_id = STR("accepted")};
+    pb_update_Request request = {.meta = &meta};
+    check(!update_is_known(e, &request)); /* an update-with-start begins a run of its own */
     world_fini(&w);
     world_init(&w, 2);
     e = idle(&w);
