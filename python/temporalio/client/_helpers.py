@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from temporalio._values import to_datetime_or_none
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from temporalio.converter import DataConverter
 
 _T = TypeVar("_T")
+
+# Fields that a Nexus operation gives the requests that start what stands behind it.
+start_extras: ContextVar[Mapping[str, Any] | None] = ContextVar("start_extras", default=None)
 
 
 class LazyMessages:

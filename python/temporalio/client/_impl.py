@@ -19,6 +19,7 @@ from temporalio.client._helpers import (
     header_dict,
     new_request_id,
     payloads_dict,
+    start_extras,
     user_metadata_dict,
     workflow_converter,
 )
@@ -153,6 +154,7 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
             from temporalio.converter._messages import message_to_dict
 
             request["time_skipping_config"] = message_to_dict(input.time_skipping_config)
+        request.update(start_extras.get() or {})
         return request
 
     # --- what handles do ----------------------------------------------------------------------------------------------
@@ -309,6 +311,8 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
         header = await header_dict(self._client, input.headers)
         if header is not None:
             update_input["header"] = header
+        extras = dict(start_extras.get() or {})
+        extras.pop("on_conflict_options", None)
         # Asking for less than acceptance would not say whether the workflow took it.
         stage = max(input.wait_for_stage, WorkflowUpdateStage.ACCEPTED)
         return {
@@ -317,6 +321,7 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
             "request": {
                 "meta": {"update_id": input.update_id or new_request_id(), "identity": self._client.identity},
                 "input": update_input,
+                **extras,
             },
             "wait_policy": {"lifecycle_stage": int(stage)},
         }

@@ -14,6 +14,7 @@ from temporalio.client._helpers import (
     header_dict,
     new_request_id,
     payloads_dict,
+    start_extras,
     user_metadata_dict,
 )
 from temporalio.converter._serialization_context import ActivitySerializationContext
@@ -121,6 +122,7 @@ class _ActivitiesImpl:
         priority = input.priority._to_dict()
         if priority:
             request["priority"] = priority
+        request.update(start_extras.get() or {})
         try:
             reply = await call_workflow_service(self._client, "start_activity_execution", request, input)
         except RPCError as err:
