@@ -33,18 +33,17 @@ void desk_wait(struct desk *desk, const bool *is_done)
     }
 }
 
-static int completed;
-
 static void draft_opened(struct mail *mail)
 {
     struct draft *draft = container_of(mail, struct draft, commit.mail);
     draft->is_done = true;
-    draft->order = ++completed;
+    draft->order = ++draft->desk->completed;
 }
 
 void draft_init(struct draft *draft, struct desk *desk)
 {
     memset(draft, 0, sizeof(*draft));
+    draft->desk = desk;
     draft->commit.mail.open = draft_opened;
     draft->commit.reply_to = &desk->box;
     draft->commit.shard = desk->shard;

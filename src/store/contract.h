@@ -13,7 +13,7 @@ struct desk {
     struct store *store;
     uint32_t shard;
     uint64_t epoch;
-    int64_t now;                 /* of rows; grows */
+    int completed;               /* commits */
 };
 void desk_init(struct desk *desk, struct store *store, uint32_t shard); /* acquires the shard */
 void desk_fini(struct desk *desk);                                       /* leaves the store open */
@@ -25,7 +25,7 @@ struct draft { /* a commit being written */
     pb_store_VisibilityRow rows[COMMIT_OPS_MAX];
     bool is_done;
     int order;                   /* of completion, from 1, on this desk */
-    int *counter;
+    struct desk *desk;
 };
 void draft_init(struct draft *draft, struct desk *desk);
 struct store_op *draft_op(struct draft *draft, enum store_op_kind kind);

@@ -3,6 +3,7 @@
 #include "store/contract.h"
 #include "visibility/query.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 /* ---- the stores ---- */
@@ -315,6 +316,83 @@ TEST(an_operation_out_of_bounds_is_refused)
             w.store->ops->recover(w.store, w.desk.shard);
         }
         test_row = NULL;
+    }
+}
+
+struct submitter {
+    struct world *world;
+    uint32_t shard;
+    pthread_t thread;
+    int wrong;
+};
+
+static void *submitter_run(void *arg)
+{
+    struct submitter *s = arg;
+    struct desk desk;
+    desk_init(&desk, s->world->store, s->shard);
+    char key[24], value[24];
+    snprintf(key, sizeof(key), "shard %u", (unsigned)s->shard);
+    for (int i = 0; i < 150; i++) {
+        struct draft d;
+        struct ask ask;
+        snprintf(value, sizeof(value), "%d", i);
+        draft_init(&d, &desk);
+        draft_kv(&d, SPACE_META, key, value);
+        draft_run(&d, s->shard * 1000 + i, key, "r", value);
+        draft_submit(&d, &desk);
+        ask_init(&ask, &desk, i % 2 == 0 ? STORE_READ_KV : STORE_READ_CURRENT);
+        ask.read.space = SPACE_META;
+        ask.read.key = str_of(key);
+        err result = ask_read(&ask, &desk);
+        desk_wait(&desk, &d.is_done);
+        if (d.commit.result != ERR_NONE || result != ERR_NONE || !str_equal_c(ask.read.row.bytes, value)) s->wrong++;
+        ask_fini(&ask);
+    }
+    desk_fini(&desk);
+    return NULL;
+}
+
+TEST(any_thread_may_submit)
+{
+    EACH_STORE(w) {
+        struct submitter submitters[4];
+        for (uint32_t i = 0; i < countof(submitters); i++) {
+            submitters[i] = (struct submitter){.world = &w, .shard = 20 + i};
+            ensure(pthread_create(&submitters[i].thread, NULL, submitter_run, &submitters[i]) == 0);
+        }
+        for (size_t i = 0; i < countof(submitters); i++) {
+            pthread_join(submitters[i].thread, NULL);
+            check_int(submitters[i].wrong, 0);
+        }
+    }
+}
+
+TEST(closing_waits_for_what_was_submitted)
+{
+    EACH_STORE(w) {
+        enum { N = 50 };
+        static struct draft drafts[N];
+        static struct ask asks[N];
+        for (int i = 0; i < N; i++) {
+            draft_init(&drafts[i], &w.desk);
+            draft_run(&drafts[i], i + 1, "order", "r", "s");
+            draft_submit(&drafts[i], &w.desk);
+            ask_init(&asks[i], &w.desk, STORE_READ_CURRENT);
+            asks[i].read.key = STR("order");
+            ask_submit(&asks[i], &w.desk);
+        }
+        store_close(w.store);
+        mailbox_open_all(&w.desk.box);
+        for (int i = 0; i < N; i++) {
+            check(drafts[i].is_done && drafts[i].commit.result == ERR_NONE);
+            check(asks[i].is_done && asks[i].read.result == ERR_NONE);
+            ask_fini(&asks[i]);
+        }
+        desk_fini(&w.desk);
+        world_open(&w);
+        test_row = w.name;
+        check_run(&w, N, w.is_kept_on_disk ? "s" : NULL, "");
     }
 }
 
