@@ -65,8 +65,11 @@ bool attributes_check_upsert(struct completion *c, const pb_command_Command *com
     enum { BAD = WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES };
     const pb_common_SearchAttributes *a = command->upsert_workflow_search_attributes_command_attributes->search_attributes;
     const struct limits *limits = c->step->limits;
+    struct str why = STR_EMPTY;
     if (a == NULL || a->indexed_fields_count == 0) return completion_refuse(c, BAD, "no search attributes are given");
     if ((int64_t)a->indexed_fields_count > limits->search_attributes_count_max) return completion_refuse(c, BAD, "too many search attributes");
+    if (c->step->check_search_attributes != NULL && !c->step->check_search_attributes(c->step->find_argument, c->step->ns, a, c->step->arena, &why))
+        return completion_refuse(c, BAD, "%.*s", STR_ARG(why));
     for (size_t i = 0; i < a->indexed_fields_count; i++) {
         const pb_common_Payload *p = a->indexed_fields[i]->value;
         if (!completion_refuse_size(c, BAD, "a search attribute", p != NULL ? p->data.size : 0, limits->search_attribute_size_max)) return false;

@@ -197,7 +197,10 @@ static struct execution *begin_child(struct step *step, const pb_store_Message *
     b.run_timeout.ns = ns_of(a->workflow_run_timeout);
     b.task_timeout.ns = ns_of(a->workflow_task_timeout);
     b.has_run_timeout = true;
-    if (b.cron.size != 0) b.backoff = cron_backoff(b.cron, step->now, step->now);
+    if (b.cron.size != 0) {
+        b.backoff = cron_backoff(b.cron, step->now, step->now);
+        b.initiator = CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE;
+    }
     b.is_waiting_for_parent = true;
     return run_begin(step, step->ns, &b);
 }

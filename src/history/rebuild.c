@@ -20,6 +20,7 @@ static void apply_started(struct rebuild *r)
     if (a->task_queue != NULL) s->task_queue = core_str(e, a->task_queue->name);
     s->execution_timeout_ns = ns_of(a->workflow_execution_timeout);
     s->run_timeout_ns = ns_of(a->workflow_run_timeout);
+    s->has_run_timeout = a->workflow_run_timeout != NULL;
     s->task_timeout_ns = ns_of(a->workflow_task_timeout);
     s->execution_expires_at = instant_of(a->workflow_execution_expiration_time).ns;
     s->start_at = s->chain_start_at = s->original_start_at = r->at.ns;
@@ -54,7 +55,6 @@ static void keep_start_input(struct rebuild *r)
     if (a->header != NULL) item->start_input->header = PB_CLONE(&item->arena, pb_common_Header, a->header);
     if (a->last_completion_result != NULL) item->start_input->last_completion_result = PB_CLONE(&item->arena, pb_common_Payloads, a->last_completion_result);
     if (a->continued_failure != NULL) item->start_input->continued_failure = PB_CLONE(&item->arena, pb_failure_Failure, a->continued_failure);
-    item->start_input->identity = item_str(item, a->identity);
 }
 
 static void apply_options(struct rebuild *r)

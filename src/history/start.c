@@ -64,6 +64,7 @@ static void set_times(struct execution *e, const struct step *step, const struct
     pb_store_RunState *s = e->s;
     int64_t ms = NS_PER_MS;
     s->execution_timeout_ns = b->execution_timeout.ns;
+    s->has_run_timeout = b->has_run_timeout;
     s->run_timeout_ns = shorter(b->run_timeout.ns, b->execution_timeout.ns);
     int64_t task = b->task_timeout.ns != 0 ? b->task_timeout.ns : step->limits->workflow_task_timeout_ms * NS_PER_MS;
     s->task_timeout_ns = shorter(shorter(task, TASK_TIMEOUT_MAX_S * NS_PER_S), s->run_timeout_ns);
@@ -119,7 +120,6 @@ static void keep_input(struct execution *e, const struct beginning *b)
     if (b->header != NULL) in->header = PB_CLONE(&item->arena, pb_common_Header, b->header);
     if (b->last_result != NULL) in->last_completion_result = PB_CLONE(&item->arena, pb_common_Payloads, b->last_result);
     if (b->continued_failure != NULL) in->continued_failure = PB_CLONE(&item->arena, pb_failure_Failure, b->continued_failure);
-    in->identity = item_str(item, b->identity);
 }
 
 void callback_add(struct execution *e, const struct step *step, const pb_common_Callback *callback, struct str request_id)
@@ -225,6 +225,13 @@ static struct beginning beginning_of(const pb_ws_StartWorkflowExecutionRequest *
     return b;
 }
 
+static void set_cron(struct beginning *b, const struct step *step)
+{
+    if (str_is_empty(b->cron)) return;
+    b->backoff = cron_backoff(b->cron, step->now, step->now);
+    b->initiator = CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE;
+}
+
 static err check_request(struct step *step, const struct beginning *b)
 {
     const char *problem = retry_policy_problem(b->retry_policy);
@@ -236,7 +243,12 @@ static err check_request(struct step *step, const struct beginning *b)
     if (problem == NULL && (int64_t)payloads_size(b->input) > step->limits->blob_size_max) problem = "the input is too large";
     if (problem != NULL) return FAIL(step, ERR_INVALID, "%s", problem);
     struct cron cron;
-    if (b->cron.size != 0 && !cron_parse(b->cron, &cron)) return FAIL(step, ERR_INVALID, "not a cron schedule: %.*s", STR_ARG(b->cron));
+    if (b->cron.size != 0 && (!cron_parse(b->cron, &cron) || cron_next(&cron, step->now).ns == INSTANT_NEVER.ns))
+        return FAIL(step, ERR_INVALID, "not a cron schedule, or one that never comes: %.*s", STR_ARG(b->cron));
+    struct str why = STR_EMPTY;
+    if (b->search_attributes != NULL && step->check_search_attributes != NULL &&
+        !step->check_search_attributes(step->find_argument, step->ns, b->search_attributes, step->arena, &why))
+        return FAIL(step, ERR_INVALID, "%.*s", STR_ARG(why));
     return ERR_NONE;
 }
 
@@ -359,7 +371,7 @@ err workflow_start(struct step *step, struct execution *current, const pb_ws_Sta
     *run = current;
     if (is_done) return ERR_NONE;
     if (current != NULL && execution_is_open(current)) end_existing(step, current, b.run_id);
-    if (b.cron.size != 0) b.backoff = cron_backoff(b.cron, step->now, step->now);
+    set_cron(&b, step);
     b.is_eager = request->request_eager_execution && step->limits->eager_workflow_start != 0 && b.backoff.ns == 0;
     struct execution *e = run_begin(step, step->ns, &b);
     start_reply(step, e, true, r);
@@ -410,7 +422,7 @@ err workflow_signal_with_start(struct step *step, struct execution *current, con
         TRY(signal_check(step, &signal));
         if (!is_open && current != NULL && !reuse_allows(p.reuse, current->s->status)) return already_started(step, current);
         if (is_open) end_existing(step, current, b.run_id);
-        if (b.cron.size != 0) b.backoff = cron_backoff(b.cron, step->now, step->now);
+        set_cron(&b, step);
         b.is_first_task_held = true;
         e = run_begin(step, step->ns, &b);
         signal_record(e, step, &signal);

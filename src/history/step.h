@@ -79,7 +79,10 @@ struct step {
     struct error *error;         /* words for whoever asked */
     /* The namespace of this name, or NULL; children, signals and cancel requests may go there. Unset: only `ns` is known. */
     const struct namespace_info *(*find_namespace)(void *argument, struct str name);
-    void *find_argument;
+    /* Whether these search attributes are registered and of the right types; says why not, in the arena. Unset: they are. */
+    bool (*check_search_attributes)(void *argument, const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena,
+                                    struct str *why);
+    void *find_argument;         /* of the two above */
 
     /* what shall happen, out; lists are in order of appearance */
     bool is_durable;             /* false: relaxed, see DESIGN.md section 3 */
