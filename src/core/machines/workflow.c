@@ -41,7 +41,7 @@ err workflow_started(struct run *run, const event_t *e)
     run->init_job = job;
     struct str seed_id = str_is_empty(a->original_execution_run_id) ? run->id : a->original_execution_run_id;
     job->workflow_type = run->workflow_type;
-    job->workflow_id = str_is_empty(a->workflow_id) ? run->workflow_id : a->workflow_id;
+    job->workflow_id = str_is_empty(run->workflow_id) ? a->workflow_id : run->workflow_id;
     TAKE_PAYLOADS(job, arguments, a->input);
     job->randomness_seed = run_seed(seed_id);
     if (a->header != NULL) TAKE_MAP(job, headers, a->header, fields);
