@@ -88,8 +88,11 @@ def stage_sources(protos: Path, root: Path) -> list[str]:
             keeps_http = target.startswith("protoc-gen")
             if not keeps_http:
                 text = HTTP_IMPORT.sub("", text)
-                for option in ("google.api.http", "grpc.gateway.protoc_gen_openapiv2.options.openapiv2_swagger",
-                               "grpc.gateway.protoc_gen_openapiv2.options.openapiv2_operation"):
+                for option in (
+                    "google.api.http",
+                    "grpc.gateway.protoc_gen_openapiv2.options.openapiv2_swagger",
+                    "grpc.gateway.protoc_gen_openapiv2.options.openapiv2_operation",
+                ):
                     text = strip_option(text, option)
             destination = root / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -215,8 +218,17 @@ def write_package(folder: Path, path: str) -> None:
         services = re.findall(r"^class (\w+)Stub", (folder / f"{module}.py").read_text(encoding="utf-8"), re.M)
         names = [n for s in services for n in (f"add_{s}Servicer_to_server", f"{s}Stub", f"{s}Servicer")]
         # The grpc package is no dependency; whoever has it finds the stubs here.
-        lines += ["", "try:", f"    from {path}.{module} import (", *(f"        {n} as {n}," for n in names), "    )", "",
-                  f"    __all__ += {names!r}", "except ImportError:", "    pass"]
+        lines += [
+            "",
+            "try:",
+            f"    from {path}.{module} import (",
+            *(f"        {n} as {n}," for n in names),
+            "    )",
+            "",
+            f"    __all__ += {names!r}",
+            "except ImportError:",
+            "    pass",
+        ]
     (folder / "__init__.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -247,7 +259,7 @@ def write_services(services: dict[str, tuple[str, list[tuple[str, str, str, bool
             classes += [
                 f"    async def {snake_case(method)}(",
                 f"        self, req: {types[0]}, retry: bool = ..., metadata: Mapping[str, str | bytes] = ...,",
-                f"        timeout: timedelta | None = ...,",
+                "        timeout: timedelta | None = ...,",
                 f"    ) -> {types[1]}: ...",
             ]
         code.append("    }),")
@@ -265,7 +277,7 @@ TOP_LEVEL: dict[str, list[str]] = {}
 
 def collect_top_level(text: str) -> list[str]:
     """Names of the messages and enums at the top level of an interface file."""
-    names, depth, quoted = [], 0, False
+    names, depth = [], 0
     for match in re.finditer(r'"(?:\\.|[^"\\])*"|[{}]|\b(message|enum)\s+(\w+)\s*\{', text):
         token = match.group(0)
         if token.startswith('"'):

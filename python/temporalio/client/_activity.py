@@ -88,9 +88,9 @@ class ActivityExecution(LazyMessages):
     """Its task queue."""
     typed_search_attributes: temporalio.common.TypedSearchAttributes = dataclasses.field(kw_only=True)
     """Its search attributes."""
-    raw_info: temporalio.api.activity.v1.ActivityExecutionListInfo | temporalio.api.activity.v1.ActivityExecutionInfo = (
-        dataclasses.field(repr=False, kw_only=True)
-    )
+    raw_info: (
+        temporalio.api.activity.v1.ActivityExecutionListInfo | temporalio.api.activity.v1.ActivityExecutionInfo
+    ) = dataclasses.field(repr=False, kw_only=True)
     """What the server sent."""
 
     @staticmethod
@@ -405,9 +405,7 @@ def apply_option_updates(updates: Sequence[ActivityOptionsUpdate[Any]]) -> tuple
 class ActivityHandle(Generic[ReturnType]):
     """A handle to a standalone activity; made by the client's ``start_activity`` and ``get_activity_handle``."""
 
-    def __init__(
-        self, client: Client, id: str, *, run_id: str | None = None, result_type: type | None = None
-    ) -> None:
+    def __init__(self, client: Client, id: str, *, run_id: str | None = None, result_type: type | None = None) -> None:
         """Makes a handle; programs use the client's methods."""
         self._client = client
         self._id = id
@@ -728,6 +726,4 @@ class ActivityExecutionAsyncIterator(PagedIterator[ActivityExecution]):
         return await self._step()
 
     def _read_page(self, reply: Mapping[str, Any]) -> Sequence[ActivityExecution]:
-        return [
-            ActivityExecution._from_list_info(info, self._client.namespace) for info in reply.get("executions", ())
-        ]
+        return [ActivityExecution._from_list_info(info, self._client.namespace) for info in reply.get("executions", ())]

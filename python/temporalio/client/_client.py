@@ -25,54 +25,26 @@ from temporalio.service import (
     TLSConfig,
 )
 from temporalio.types import (
-    AnyType,
     LocalReturnType,
     MethodAsyncNoParam,
     MethodAsyncSingleParam,
     MultiParamSpec,
-    NexusServiceType,
     ParamType,
     ReturnType,
     SelfType,
 )
 
 if TYPE_CHECKING:
-    import nexusrpc
     from typing_extensions import Concatenate, Required, Self, Unpack
 
     import temporalio.runtime
     import temporalio.workflow
-    from temporalio.client._activity import (
-        ActivityExecutionAsyncIterator,
-        ActivityExecutionCount,
-        ActivityHandle,
-    )
-    from temporalio.client._async_activity import AsyncActivityHandle
-    from temporalio.client._build_id import (
-        BuildIdOp,
-        TaskReachabilityType,
-        WorkerBuildIdVersionSets,
-        WorkerTaskReachability,
-    )
     from temporalio.client._interceptor import Interceptor, OutboundInterceptor
-    from temporalio.client._nexus import (
-        NexusClient,
-        NexusOperationExecutionAsyncIterator,
-        NexusOperationExecutionCount,
-        NexusOperationHandle,
-    )
-    from temporalio.client._options import ActivityOptions, RPCOptions, StartWorkflowOptions, UpdateOptions, WorkflowOptions
+    from temporalio.client._options import StartWorkflowOptions, UpdateOptions, WorkflowOptions
     from temporalio.client._plugin import Plugin
-    from temporalio.client._schedule import Schedule, ScheduleAsyncIterator, ScheduleBackfill, ScheduleHandle
     from temporalio.client._update import WithStartWorkflowOperation, WorkflowUpdateHandle, WorkflowUpdateStage
     from temporalio.client._workflow import WorkflowHandle
     from temporalio.client._workflow_execution import WorkflowExecutionAsyncIterator, WorkflowExecutionCount
-    from temporalio.types import (
-        CallableAsyncNoParam,
-        CallableAsyncSingleParam,
-        CallableSyncNoParam,
-        CallableSyncSingleParam,
-    )
 
 
 class ClientConfig(TypedDict, total=False):

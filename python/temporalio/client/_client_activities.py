@@ -881,5 +881,6 @@ class _ActivityCalls:
         if activity_id is None:
             raise ValueError("A task token or an activity id is needed")
         return AsyncActivityHandle(
-            cast("Client", self), AsyncActivityIDReference(workflow_id=workflow_id, run_id=run_id, activity_id=activity_id)
+            cast("Client", self),
+            AsyncActivityIDReference(workflow_id=workflow_id, run_id=run_id, activity_id=activity_id),
         )

@@ -262,9 +262,7 @@ class _OtherCalls:
         from temporalio.client._interceptor import GetWorkerBuildIdCompatibilityInput
 
         return await self._impl.get_worker_build_id_compatibility(
-            GetWorkerBuildIdCompatibilityInput(
-                task_queue, max_sets, rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout
-            )
+            GetWorkerBuildIdCompatibilityInput(task_queue, max_sets, rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout)
         )
 
     async def get_worker_task_reachability(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -110,9 +110,7 @@ def set_unless_none(message: dict[str, Any], **fields: Any) -> None:
             message[name] = value
 
 
-async def header_dict(
-    client: Client, headers: Mapping[str, temporalio.api.common.v1.Payload]
-) -> dict[str, Any] | None:
+async def header_dict(client: Client, headers: Mapping[str, temporalio.api.common.v1.Payload]) -> dict[str, Any] | None:
     """The dict of a Header message, None without headers; encoded if the client says so."""
     fields = headers_from_protos(headers)
     if not fields:
@@ -237,5 +235,3 @@ class PagedIterator(Generic[_T]):
 def required_datetime(ns: int | None) -> Any:
     """A time that every server sends; the epoch where one does not."""
     return to_datetime_or_none(ns if ns is not None else 0)
-
-

@@ -198,7 +198,9 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
             },
         )
 
-    def fetch_workflow_history_events(self, input: FetchWorkflowHistoryEventsInput) -> WorkflowHistoryEventAsyncIterator:
+    def fetch_workflow_history_events(
+        self, input: FetchWorkflowHistoryEventsInput
+    ) -> WorkflowHistoryEventAsyncIterator:
         from temporalio.client._history import WorkflowHistoryEventAsyncIterator
 
         return WorkflowHistoryEventAsyncIterator(self._client, input)
@@ -439,9 +441,7 @@ class _WithStart:
 
 def _is_aborted(status: Mapping[str, Any]) -> bool:
     """Whether an operation failed only because the other one did."""
-    return any(
-        d.get("type_url", "").rpartition("/")[2] == _MULTI_ABORTED for d in status.get("details", ())
-    )
+    return any(d.get("type_url", "").rpartition("/")[2] == _MULTI_ABORTED for d in status.get("details", ()))
 
 
 def _operation_error(status: Mapping[str, Any]) -> RPCError:

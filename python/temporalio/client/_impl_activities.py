@@ -57,9 +57,7 @@ class _ActivitiesImpl:
 
     # --- standalone activities ----------------------------------------------------------------------------------------
 
-    def _activity_converter(
-        self, activity_id: str, activity_type: str | None, task_queue: str | None
-    ) -> DataConverter:
+    def _activity_converter(self, activity_id: str, activity_type: str | None, task_queue: str | None) -> DataConverter:
         from temporalio.converter import StorageDriverActivityInfo, StorageDriverStoreContext
 
         namespace = self._client.namespace
@@ -133,9 +131,7 @@ class _ActivitiesImpl:
                         input.id, input.activity_type, run_id=detail.get("run_id")
                     ) from err
             raise
-        return ActivityHandle(
-            self._client, input.id, run_id=reply.get("run_id") or None, result_type=input.result_type
-        )
+        return ActivityHandle(self._client, input.id, run_id=reply.get("run_id") or None, result_type=input.result_type)
 
     def _activity_request(self, input: Any, **fields: Any) -> dict[str, Any]:
         return {

@@ -156,9 +156,7 @@ class _OthersImpl:
         client = self._client
         while True:
             description = await client._impl.describe_schedule(
-                DescribeScheduleInput(
-                    id=input.id, rpc_metadata=input.rpc_metadata, rpc_timeout=input.rpc_timeout
-                )
+                DescribeScheduleInput(id=input.id, rpc_metadata=input.rpc_metadata, rpc_timeout=input.rpc_timeout)
             )
             update: Any = input.updater(ScheduleUpdateInput(description=description))
             if inspect.isawaitable(update):
@@ -273,18 +271,14 @@ class _OthersImpl:
         )
         await call_workflow_service(self._client, "terminate_nexus_operation_execution", request, input)
 
-    async def describe_nexus_operation(
-        self, input: DescribeNexusOperationInput
-    ) -> NexusOperationExecutionDescription:
+    async def describe_nexus_operation(self, input: DescribeNexusOperationInput) -> NexusOperationExecutionDescription:
         from temporalio.client._nexus import NexusOperationExecutionDescription
 
         reply = await call_workflow_service(
             self._client, "describe_nexus_operation_execution", self._operation_request(input), input
         )
         info = reply.get("info", {})
-        converter = self._nexus_converter(
-            info.get("endpoint", ""), info.get("service", ""), info.get("operation", "")
-        )
+        converter = self._nexus_converter(info.get("endpoint", ""), info.get("service", ""), info.get("operation", ""))
         return await NexusOperationExecutionDescription._from_info_dict(info, converter)
 
     def list_nexus_operations(self, input: ListNexusOperationsInput) -> NexusOperationExecutionAsyncIterator:

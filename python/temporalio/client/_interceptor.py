@@ -629,6 +629,7 @@ class GetWorkerTaskReachabilityInput:
     rpc_metadata: Mapping[str, str | bytes]
     rpc_timeout: timedelta | None
 
+
 @dataclass
 class Interceptor:
     """Base of client interceptors.
@@ -672,7 +673,9 @@ class OutboundInterceptor:
         """Describes a workflow."""
         return await self.next.describe_workflow(input)
 
-    def fetch_workflow_history_events(self, input: FetchWorkflowHistoryEventsInput) -> WorkflowHistoryEventAsyncIterator:
+    def fetch_workflow_history_events(
+        self, input: FetchWorkflowHistoryEventsInput
+    ) -> WorkflowHistoryEventAsyncIterator:
         """Reads the events of a workflow."""
         return self.next.fetch_workflow_history_events(input)
 
@@ -736,7 +739,9 @@ class OutboundInterceptor:
         """Starts an update of a workflow."""
         return await self.next.start_workflow_update(input)
 
-    async def start_update_with_start_workflow(self, input: StartWorkflowUpdateWithStartInput) -> WorkflowUpdateHandle[Any]:
+    async def start_update_with_start_workflow(
+        self, input: StartWorkflowUpdateWithStartInput
+    ) -> WorkflowUpdateHandle[Any]:
         """Starts an update and, if need be, its workflow."""
         return await self.next.start_update_with_start_workflow(input)
 
@@ -824,7 +829,9 @@ class OutboundInterceptor:
         """Changes the build ids of a task queue."""
         await self.next.update_worker_build_id_compatibility(input)
 
-    async def get_worker_build_id_compatibility(self, input: GetWorkerBuildIdCompatibilityInput) -> WorkerBuildIdVersionSets:
+    async def get_worker_build_id_compatibility(
+        self, input: GetWorkerBuildIdCompatibilityInput
+    ) -> WorkerBuildIdVersionSets:
         """Reads the build ids of a task queue."""
         return await self.next.get_worker_build_id_compatibility(input)
 

@@ -469,7 +469,10 @@ class NexusClient(ABC, Generic[NexusServiceType]):
     @abstractmethod
     async def start_operation(
         self,
-        operation: Callable[[NexusServiceType, temporalio.nexus.WorkflowRunOperationContext, InputT], Awaitable[temporalio.nexus.WorkflowHandle[OutputT]]],
+        operation: Callable[
+            [NexusServiceType, temporalio.nexus.WorkflowRunOperationContext, InputT],
+            Awaitable[temporalio.nexus.WorkflowHandle[OutputT]],
+        ],
         arg: InputT,
         *,
         id: str,
@@ -480,7 +483,15 @@ class NexusClient(ABC, Generic[NexusServiceType]):
     @abstractmethod
     async def start_operation(
         self,
-        operation: Callable[[NexusServiceType, temporalio.nexus.TemporalStartOperationContext, temporalio.nexus.TemporalNexusClient, InputT], Awaitable[temporalio.nexus.TemporalOperationResult[OutputT]]],
+        operation: Callable[
+            [
+                NexusServiceType,
+                temporalio.nexus.TemporalStartOperationContext,
+                temporalio.nexus.TemporalNexusClient,
+                InputT,
+            ],
+            Awaitable[temporalio.nexus.TemporalOperationResult[OutputT]],
+        ],
         arg: InputT,
         *,
         id: str,
@@ -593,7 +604,10 @@ class NexusClient(ABC, Generic[NexusServiceType]):
     @abstractmethod
     async def execute_operation(
         self,
-        operation: Callable[[NexusServiceType, temporalio.nexus.WorkflowRunOperationContext, InputT], Awaitable[temporalio.nexus.WorkflowHandle[OutputT]]],
+        operation: Callable[
+            [NexusServiceType, temporalio.nexus.WorkflowRunOperationContext, InputT],
+            Awaitable[temporalio.nexus.WorkflowHandle[OutputT]],
+        ],
         arg: InputT,
         *,
         id: str,
@@ -604,7 +618,15 @@ class NexusClient(ABC, Generic[NexusServiceType]):
     @abstractmethod
     async def execute_operation(
         self,
-        operation: Callable[[NexusServiceType, temporalio.nexus.TemporalStartOperationContext, temporalio.nexus.TemporalNexusClient, InputT], Awaitable[temporalio.nexus.TemporalOperationResult[OutputT]]],
+        operation: Callable[
+            [
+                NexusServiceType,
+                temporalio.nexus.TemporalStartOperationContext,
+                temporalio.nexus.TemporalNexusClient,
+                InputT,
+            ],
+            Awaitable[temporalio.nexus.TemporalOperationResult[OutputT]],
+        ],
         arg: InputT,
         *,
         id: str,

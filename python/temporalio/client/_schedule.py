@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import temporalio.common
 from temporalio._values import duration_ns, to_timedelta_or_none
@@ -188,9 +188,7 @@ class ScheduleActionStartWorkflow(ScheduleAction):
     ) -> None: ...
 
     @overload
-    def __init__(
-        self, workflow: str, *, raw_info: temporalio.api.workflow.v1.NewWorkflowExecutionInfo
-    ) -> None: ...
+    def __init__(self, workflow: str, *, raw_info: temporalio.api.workflow.v1.NewWorkflowExecutionInfo) -> None: ...
 
     def __init__(
         self,
@@ -510,9 +508,7 @@ class ScheduleListDescription(_HasMemo, LazyMessages):
     """What the server sent."""
 
     @staticmethod
-    def _from_entry(
-        entry: Mapping[str, Any], converter: temporalio.converter.DataConverter
-    ) -> ScheduleListDescription:
+    def _from_entry(entry: Mapping[str, Any], converter: temporalio.converter.DataConverter) -> ScheduleListDescription:
         from temporalio.converter._search_attributes import attributes_from_dicts, typed_attributes_from_dicts
 
         attributes = entry.get("search_attributes", {}).get("indexed_fields")
@@ -576,9 +572,7 @@ class ScheduleHandle:
         from temporalio.client._interceptor import BackfillScheduleInput
 
         await self._client._impl.backfill_schedule(
-            BackfillScheduleInput(
-                id=self.id, backfills=backfill, rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout
-            )
+            BackfillScheduleInput(id=self.id, backfills=backfill, rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout)
         )
 
     async def delete(

@@ -10,7 +10,11 @@ import temporalio.common
 from temporalio import exceptions
 from temporalio.client._errors import WorkflowContinuedAsNewError, WorkflowFailureError
 from temporalio.client._helpers import decode_result
-from temporalio.client._history import WorkflowHistory, WorkflowHistoryEventAsyncIterator, WorkflowHistoryEventFilterType
+from temporalio.client._history import (
+    WorkflowHistory,
+    WorkflowHistoryEventAsyncIterator,
+    WorkflowHistoryEventFilterType,
+)
 from temporalio.converter._messages import payload_list
 from temporalio.converter._serialization_context import WorkflowSerializationContext
 from temporalio.types import (
@@ -208,9 +212,7 @@ class WorkflowHandle(Generic[SelfType, ReturnType]):
         from temporalio.client._interceptor import DescribeWorkflowInput
 
         return await self._client._impl.describe_workflow(
-            DescribeWorkflowInput(
-                id=self._id, run_id=self._run_id, rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout
-            )
+            DescribeWorkflowInput(id=self._id, run_id=self._run_id, rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout)
         )
 
     async def fetch_history(
@@ -705,7 +707,9 @@ class WorkflowHandle(Generic[SelfType, ReturnType]):
             workflow_run_id: As there.
         """
         return self.get_update_handle(
-            id, workflow_run_id=workflow_run_id, result_type=update._defn.resolved().ret_type  # type: ignore[attr-defined]
+            id,
+            workflow_run_id=workflow_run_id,
+            result_type=update._defn.resolved().ret_type,  # type: ignore[attr-defined]
         )
 
 

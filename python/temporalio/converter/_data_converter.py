@@ -254,20 +254,14 @@ class DataConverter(WithSerializationContext):
         if self.external_storage is not None:
             result = await self.external_storage._retrieve(result)
         elif any(p.external_payloads for p in result):
-            self._warn_of_reference()
+            raise _no_storage()
         if self.payload_codec is not None:
             result = await self.payload_codec.decode(result)
         return result
 
-    @staticmethod
-    def _warn_of_reference() -> None:
-        import warnings
 
-        from temporalio.converter._extstore import StorageWarning
-
-        warnings.warn(
-            "A payload is kept in external storage, but the data converter has none to take it from", StorageWarning
-        )
+def _no_storage() -> RuntimeError:
+    return RuntimeError("[TMPRL1105] Detected externally stored payload(s) but external storage is not configured.")
 
 
 DataConverter.default = instance(

@@ -313,9 +313,7 @@ async def start_backing_workflow(
     **options: Any,
 ) -> WorkflowHandle[Any]:
     """Starts a workflow that reports its end to the operation's caller."""
-    token = OperationToken(
-        type=OperationTokenType.WORKFLOW, namespace=call.client.namespace, workflow_id=id
-    ).encode()
+    token = OperationToken(type=OperationTokenType.WORKFLOW, namespace=call.client.namespace, workflow_id=id).encode()
     with _backing(call, token):
         handle: temporalio.client.WorkflowHandle[Any, Any] = await call.client.start_workflow(
             workflow,  # type: ignore[arg-type]

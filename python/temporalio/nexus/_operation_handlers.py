@@ -76,9 +76,7 @@ class CancelActivityOptions:
 class WorkflowRunOperationHandler(OperationHandler[InputT, OutputT]):
     """Runs operations behind which a workflow stands."""
 
-    def __init__(
-        self, start: Callable[[StartOperationContext, InputT], Awaitable[WorkflowHandle[OutputT]]]
-    ) -> None:
+    def __init__(self, start: Callable[[StartOperationContext, InputT], Awaitable[WorkflowHandle[OutputT]]]) -> None:
         """Makes a handler of a function that starts the workflow."""
         if not is_async_callable(start):
             raise RuntimeError(f"{start} is not an async function: a workflow run operation needs one")
@@ -166,9 +164,7 @@ class TemporalOperationHandler(OperationHandler[InputT, OutputT]):
                 CancelUpdateWorkflowOptions(parts.workflow_id or "", parts.update_id or "", parts.run_id or ""),
             )
 
-    async def cancel_workflow_run(
-        self, ctx: TemporalCancelOperationContext, options: CancelWorkflowRunOptions
-    ) -> None:
+    async def cancel_workflow_run(self, ctx: TemporalCancelOperationContext, options: CancelWorkflowRunOptions) -> None:
         """Asks the workflow behind an operation to stop."""
         await _call_context().client.get_workflow_handle(options.workflow_id).cancel()
 
@@ -200,8 +196,6 @@ class _FunctionOperationHandler(TemporalOperationHandler[InputT, OutputT]):
         self, ctx: TemporalStartOperationContext, client: TemporalNexusClient, input: InputT
     ) -> TemporalOperationResult[OutputT]:
         return await self._start(ctx, client, input)
-
-
 
 
 def _operation(method: Any, name: str | None, input_type: Any, output_type: Any) -> nexusrpc.Operation[Any, Any]:

@@ -69,9 +69,7 @@ def get_operation_factory(obj: Any) -> tuple[Callable[[Any], Any] | None, nexusr
     return factory, None if factory is None else nexusrpc.get_operation(factory)
 
 
-def set_operation_factory(
-    obj: Any, factory: Callable[[Any], Any], operation: nexusrpc.Operation[Any, Any]
-) -> None:
+def set_operation_factory(obj: Any, factory: Callable[[Any], Any], operation: nexusrpc.Operation[Any, Any]) -> None:
     """Gives a function the factory of its operation handler, and that its operation."""
     nexusrpc.set_operation(factory, operation)
     setattr(obj, _FACTORY, factory)

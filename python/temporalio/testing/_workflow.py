@@ -232,9 +232,7 @@ class WorkflowEnvironment:
         """
         await asyncio.sleep(duration.total_seconds() if isinstance(duration, timedelta) else duration)
 
-    async def get_current_time(
-        self, handle: temporalio.client.WorkflowHandle[Any, Any] | None = None
-    ) -> datetime:
+    async def get_current_time(self, handle: temporalio.client.WorkflowHandle[Any, Any] | None = None) -> datetime:
         """The time by the environment's clock, or by a workflow's own.
 
         Args:
@@ -302,9 +300,7 @@ class WorkflowEnvironment:
         import temporalio.api.operatorservice.v1
 
         target = temporalio.api.nexus.v1.EndpointTarget(
-            worker=temporalio.api.nexus.v1.EndpointTarget.Worker(
-                namespace=self.client.namespace, task_queue=task_queue
-            )
+            worker=temporalio.api.nexus.v1.EndpointTarget.Worker(namespace=self.client.namespace, task_queue=task_queue)
         )
         response = await self.client.operator_service.create_nexus_endpoint(
             temporalio.api.operatorservice.v1.CreateNexusEndpointRequest(
@@ -341,9 +337,7 @@ class _LocalEnvironment(WorkflowEnvironment):
     def supports_time_skipping_v2(self) -> bool:
         return self._skipper is not None
 
-    async def get_current_time(
-        self, handle: temporalio.client.WorkflowHandle[Any, Any] | None = None
-    ) -> datetime:
+    async def get_current_time(self, handle: temporalio.client.WorkflowHandle[Any, Any] | None = None) -> datetime:
         if self._skipper is None or handle is None:
             return await super().get_current_time(handle)
         return await self._skipper.get_current_time(handle)

@@ -14,11 +14,11 @@ from temporalio.nexus.system.workflow_service.models import (
 class WorkflowService:
     """Calls about workflows."""
 
-    signal_with_start_workflow: nexusrpc.Operation[
-        SignalWithStartWorkflowRequest, SignalWithStartWorkflowResponse
-    ] = nexusrpc.Operation(
-        name="SignalWithStartWorkflowExecution",
-        input_type=SignalWithStartWorkflowRequest,
-        output_type=SignalWithStartWorkflowResponse,
+    signal_with_start_workflow: nexusrpc.Operation[SignalWithStartWorkflowRequest, SignalWithStartWorkflowResponse] = (
+        nexusrpc.Operation(
+            name="SignalWithStartWorkflowExecution",
+            input_type=SignalWithStartWorkflowRequest,
+            output_type=SignalWithStartWorkflowResponse,
+        )
     )
     """Signals a workflow, starting it if it does not run."""
