@@ -111,6 +111,43 @@ void attributes_upsert(struct completion *c, const pb_command_Command *command)
     attributes_set_search(c->e, from);
 }
 
+/* ---- reported problems: shown while workflow tasks fail in a row (F029) ---- */
+
+static pb_common_SearchAttributes *problem_attribute(struct arena *arena, struct str value)
+{
+    pb_common_SearchAttributes *s = pb_new(arena, pb_common_SearchAttributes);
+    pb_common_SearchAttributes_IndexedFieldsEntry *field = PB_PUSH_NEW(arena, s, indexed_fields);
+    field->key = STR("TemporalReportedProblems");
+    field->value = pb_new(arena, pb_common_Payload);
+    static const char *const metadata[][2] = {{"encoding", "json/plain"}, {"type", "KeywordList"}};
+    for (size_t i = 0; i < countof(metadata); i++) {
+        pb_common_Payload_MetadataEntry *m = PB_PUSH_NEW(arena, field->value, metadata);
+        m->key = str_of(metadata[i][0]);
+        m->value = str_of(metadata[i][1]);
+    }
+    field->value->data = value;
+    return s;
+}
+
+void attributes_show_problem(struct execution *e, struct step *step, int32_t failed_cause)
+{
+    const pb_store_WorkflowTask *t = e->s->task;
+    int64_t from = step->limits->problems_shown_from;
+    if (e->s->shows_problems || from <= 0 || t->attempts_in_a_row < from) return;
+    struct str cause = pb_enum_short_name(&pb_enums_WorkflowTaskFailedCause_enum, failed_cause, step->arena);
+    struct str value = failed_cause != 0 ? arena_printf(step->arena, "[\"category=WorkflowTaskFailed\",\"cause=WorkflowTaskFailedCause%.*s\"]", STR_ARG(cause))
+                                         : STR("[\"category=WorkflowTaskTimedOut\",\"cause=WorkflowTaskTimedOutCauseStartToClose\"]");
+    attributes_set_search(e, problem_attribute(step->arena, value));
+    e->s->shows_problems = true;
+}
+
+void attributes_hide_problem(struct execution *e, struct step *step)
+{
+    if (!e->s->shows_problems) return;
+    attributes_set_search(e, problem_attribute(step->arena, STR("[]")));
+    e->s->shows_problems = false;
+}
+
 /* ---- memo ---- */
 
 static size_t memo_size(const pb_common_Memo *memo) { return memo != NULL ? PB_SIZE(pb_common_Memo, memo) : 0; }

@@ -272,6 +272,7 @@ static void end_task(struct completion *c)
     e->s->task->attempts_in_a_row = 0;
     e->s->task->last_failed_cause = 0;
     e->s->is_close_retried = false;
+    attributes_hide_problem(e, c->step);
     note_worker(c);
 }
 

@@ -34,6 +34,7 @@
     X(callbacks_max, "system.maxCallbacksPerWorkflow", 32, "completion callbacks of a run")                           \
     X(links_max, "frontend.maxlinksPerRequest", 10, "links of a request")                                             \
     X(link_size_max, "frontend.linkMaxSize", 4000, "bytes of a link")                                                 \
+    X(problems_shown_from, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute", 5, "failed workflow tasks in a row that show in visibility; 0: never") \
     X(reset_points_max, "history.historyMaxAutoResetPoints", 20, "auto-reset points of a run")                        \
     X(eager_activities, "system.enableActivityEagerExecution", 1, "1: activities may be handed out in the completion reply") \
     X(eager_workflow_start, "system.enableEagerWorkflowStart", 1, "1: a start may hand out the first workflow task")  \

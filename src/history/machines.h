@@ -76,6 +76,8 @@ bool attributes_check_memo(struct completion *c, const pb_command_Command *comma
 void attributes_modify_memo(struct completion *c, const pb_command_Command *command);
 void attributes_set_search(struct execution *e, const pb_common_SearchAttributes *from);
 void attributes_set_memo(struct execution *e, const pb_common_Memo *from);
+void attributes_show_problem(struct execution *e, struct step *step, int32_t failed_cause); /* 0: timed out */
+void attributes_hide_problem(struct execution *e, struct step *step);
 bool nexus_check(struct completion *c, const pb_command_Command *command);
 
 /* ---- activity.c ---- */

@@ -170,7 +170,6 @@ static void fail_task(struct execution *e, struct step *step, const struct execu
     if (task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) workflow_task_take(e, step, STR("history-service"), uuid_new(step));
     pb_failure_Failure *failure = pb_new(step->arena, pb_failure_Failure);
     failure->message = reason;
-    failure->source = STR("Server");
     failure->failure_info_case = pb_failure_Failure_reset_workflow_failure_info_tag;
     failure->reset_workflow_failure_info = pb_new(step->arena, pb_failure_ResetWorkflowFailureInfo);
     event *ev = event_new(step, EVENT_TYPE_WORKFLOW_TASK_FAILED);
@@ -235,8 +234,8 @@ err workflow_reset(struct step *step, struct execution *base, struct execution *
     e->s->history_size = history_bytes(history->events, (size_t)point - 1);
     base->s->reset_run_id = core_str(base, e->s->run_id);
     execution_changed(base, step);
-    if (execution_is_open(base)) close_terminate(base, step, reason, NULL, STR("history-service"), NULL, 0);
-    if (current != NULL && current != base && execution_is_open(current)) close_terminate(current, step, reason, NULL, STR("history-service"), NULL, 0);
+    if (execution_is_open(base)) close_terminate(base, step, reason, NULL, STR("history-resetter"), NULL, 0);
+    if (current != NULL && current != base && execution_is_open(current)) close_terminate(current, step, reason, NULL, STR("history-resetter"), NULL, 0);
     execution_changed(e, step);
     step_create(step, e);
     fail_task(e, step, base, reason);

@@ -352,6 +352,7 @@ void workflow_task_fail_started(struct execution *e, struct step *step, int32_t 
     t->last_failed_cause = cause;
     failed(e, cause != WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND && cause != WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND);
     execution_changed(e, step);
+    attributes_show_problem(e, step, cause);
     update_task_failed(e, step, cause);
     step_notice(step, NOTICE_WORKFLOW_TASK_CLOSED, e, STR_EMPTY);
 }
@@ -412,6 +413,7 @@ void workflow_task_timed_out(struct execution *e, struct step *step)
     if (t->kind == WORKFLOW_TASK_KIND_SPECULATIVE) workflow_task_write_held(e, step);
     if (t->kind == WORKFLOW_TASK_KIND_NORMAL) timed_out_event(e, step, TIMEOUT_TYPE_START_TO_CLOSE);
     failed(e, true);
+    attributes_show_problem(e, step, 0);
     update_task_failed(e, step, 0);
     step_notice(step, NOTICE_WORKFLOW_TASK_CLOSED, e, STR_EMPTY);
     workflow_task_want(e, step);

@@ -161,6 +161,23 @@ static pb_ws_RespondWorkflowTaskCompletedRequest *sticky(struct world *w, size_t
     return r;
 }
 
+TEST(f029_tasks_that_keep_failing_show_in_visibility)
+{
+    struct world w;
+    world_init(&w, 1);
+    struct execution *e = start(&w, "wf");
+    for (int i = 0; i < 5; i++) {
+        check(e->single[ITEM_ATTRIBUTES] == NULL);
+        check_int(fail_task(&w, take(&w, e)), ERR_NONE);
+    }
+    const pb_common_SearchAttributes *a = e->single[ITEM_ATTRIBUTES]->attributes->search_attributes;
+    check_str(a->indexed_fields[0]->key, "TemporalReportedProblems");
+    check_str(a->indexed_fields[0]->value->data, "[\"category=WorkflowTaskFailed\",\"cause=WorkflowTaskFailedCauseWorkflowWorkerUnhandledFailure\"]");
+    check_int(done(&w, take(&w, e), timer(&w, "t", 1)), ERR_NONE);
+    check_int(e->single[ITEM_ATTRIBUTES]->attributes->search_attributes->indexed_fields_count, 0);
+    world_fini(&w);
+}
+
 TEST(f024_the_sticky_task_carries_only_what_is_new)
 {
     struct world w;
