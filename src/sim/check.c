@@ -212,7 +212,7 @@ static void see_history(struct checker *c, const struct store_op *op)
     must(c, op->a == run->next_event_id && history->events_count == (size_t)op->b, run, op->a, "begins a batch that is not what it says");
     for (size_t i = 0; i < history->events_count; i++) {
         see_event(c, run, history->events[i]);
-        sim_trace(c->sim, "durable %s %.8s %" PRId64 " type %d", run->workflow_id, run->run_id, history->events[i]->event_id, history->events[i]->event_type);
+        sim_trace(c->sim, "durable %s …%s %" PRId64 " type %d", run->workflow_id, run->run_id + 24, history->events[i]->event_id, history->events[i]->event_type);
     }
     arena_fini(&arena);
 }
@@ -418,6 +418,12 @@ void checker_each_open(struct sim *sim, void (*visit)(struct sim *sim, struct st
 {
     const struct run_model *run;
     for (size_t at = 0; (run = map_next(&sim->checker->open, &at, NULL)) != NULL;) visit(sim, str_of(run->workflow_id), str_of(run->run_id));
+}
+
+bool checker_is_reset(const struct sim *sim, const char *run_id)
+{
+    const struct run_model *run = map_get(&sim->checker->by_run_id, str_of(run_id));
+    return run != NULL && run->is_reset;
 }
 
 bool checker_reset_point(const struct sim *sim, const char *workflow_id, bool is_first, char run_id[40], int64_t *event_id)

@@ -83,6 +83,9 @@ static bool draw_help(struct client *c)
     c->action = ACTION_SIGNAL;
     pick = (struct pick){c, prng_below(&c->sim->prng, count)};
     checker_each_open(c->sim, visit_open);
+    /* A run that was reset may wait for a child that had told the run before, and nobody else, of its end. */
+    bool is_late = instant_since(c->sim->now, c->sim->calm_at).ns > 600 * NS_PER_S;
+    if (is_late && checker_is_reset(c->sim, c->run_id)) c->action = ACTION_TERMINATE;
     return true;
 }
 
