@@ -448,6 +448,32 @@ TEST(a_query_is_answered_at_the_end_of_a_replay)
     fixture_fini(&f);
 }
 
+/* ---- who completed which workflow task --------------------------------------------------------------------------- */
+
+TEST(each_activation_names_the_build_that_completed_its_workflow_task)
+{
+    static const char *const builds[] = {"first", "second"};
+    struct fixture f;
+    fixture_init(&f, "hello.json");
+    for (size_t i = 0, n = 0; i < f.history->events_count; i++) {
+        pb_history_HistoryEvent *e = f.history->events[i];
+        if (e->event_type != EVENT_TYPE_WORKFLOW_TASK_COMPLETED) continue;
+        e->workflow_task_completed_event_attributes->worker_version = pb_new(&f.arena, pb_common_WorkerVersionStamp);
+        e->workflow_task_completed_event_attributes->worker_version->build_id = str_of(builds[n++]);
+    }
+    pb_ws_PollWorkflowTaskQueueResponse poll = {.history = f.history};
+    add_task(&f, &poll);
+    for (size_t n = 0; n < countof(builds); n++) {
+        pb_core_Activation *a;
+        buf_clear(&f.activation);
+        check_int(run_step(f.run, (instant){NS_PER_S}, &f.activation), RUN_ACTIVATE);
+        check(PB_DECODE(&f.arena, buf_view(&f.activation), pb_core_Activation, &a) == ERR_NONE);
+        check_str(a->deployment_version->build_id, builds[n]);
+        check(answer(&f) == ERR_NONE);
+    }
+    fixture_fini(&f);
+}
+
 TEST(the_seed_of_a_run_id_is_that_of_the_official_sdks)
 {
     check(run_seed(STR("01a1fc09-0523-7371-b539-0f6c9039facc")) == UINT64_C(18443004982969573157));
