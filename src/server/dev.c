@@ -175,6 +175,7 @@ static int run(const struct dev_flags *flags, struct server_options *options, st
     struct dev d = {.flags = flags};
     struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is an error of the write, not the end of the server */
     log_set_clock(wall_now);
     if (getrandom(&options->seed, sizeof options->seed, 0) != sizeof options->seed) options->seed = (uint64_t)wall_now().ns;
     d.loop = loop_create();
