@@ -4,7 +4,7 @@
 
 #include "shard/matching_host.h"
 #include "shard/test_engine.h"
-#include "sim/faulty_store.h"
+#include "store/faulty/faulty_store.h"
 
 struct world {
     instant now;

@@ -12,7 +12,7 @@
 #include "frontend/frontend.h"
 #include "proto/perdure/state.h"
 #include "shard/matching_host.h"
-#include "sim/faulty_store.h"
+#include "store/faulty/faulty_store.h"
 
 struct sim;
 

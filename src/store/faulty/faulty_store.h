@@ -1,4 +1,4 @@
-/* sim/faulty_store.h: a store on virtual time that may be slow, fail, fill up and crash, within the contract of store.h.
+/* store/faulty/faulty_store.h: a store on virtual time that may be slow, fail, fill up and crash, within the contract of store.h.
  *
  * What is submitted is seen by later reads at once, becomes durable some time later in the order of submission, and is
  * reported some time after that. Reads come back in any order. A crash loses what was not durable and every answer on its
@@ -6,8 +6,8 @@
  * with what is durable; what a failure takes back is made anew from a log of the durable commits.
  *
  * Thread: one.   Clock and randomness: given. */
-#ifndef SIM_FAULTY_STORE_H
-#define SIM_FAULTY_STORE_H
+#ifndef STORE_FAULTY_FAULTY_STORE_H
+#define STORE_FAULTY_FAULTY_STORE_H
 
 #include "base/prng.h"
 #include "store/store.h"

@@ -1,4 +1,4 @@
-#include "sim/faulty_store.h"
+#include "store/faulty/faulty_store.h"
 
 #include "base/heap.h"
 
