@@ -425,7 +425,9 @@ static void put_default_keys(struct arms *a, const struct hints *h)
 {
     const struct visibility_query *query = a->list->query;
     bool has_few_words = h->value == NULL || h->value->attribute->type != ATTRIBUTE_TEXT || sql_words_of(h->value, a->w->arena).count <= ARMS_MAX;
-    if (h->ids != NULL || a->list->is_gathered || query->has_division || (h->run_ids != NULL && h->value == NULL)) {
+    if (h->division != NULL) {
+        put_arm(a, "v", source_of(a->w, query, h, false).data, true, true); /* its index has the order, too */
+    } else if (h->ids != NULL || a->list->is_gathered || query->has_division || (h->run_ids != NULL && h->value == NULL)) {
         put_sorted(a, source_of(a->w, query, h, a->list->is_gathered).data);
     } else if (h->value != NULL && has_few_words) {
         put_value_arms(a, h);
