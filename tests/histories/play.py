@@ -1,0 +1,30 @@
+"""Plays scenarios on a server, several at once."""
+
+import asyncio
+import fnmatch
+from typing import Any
+
+from temporalio.client import Client
+
+import scenarios
+from steps import Script
+
+AT_ONCE = 12
+
+
+async def play_all(address: str, pattern: str = "*") -> dict[str, Any]:
+    """What each scenario saw; {"broken": words} where it could not be played."""
+    client = await Client.connect(address)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str, play: Any) -> tuple[str, Any]:
+        script = Script(client, name)
+        async with gate:
+            try:
+                await asyncio.wait_for(play(script), 45)
+            except Exception as e:  # shown as the difference that it is
+                return name, {"broken": f"{type(e).__name__}: {e}".replace(script.token, "TOKEN"), **script.result()}
+        return name, script.result()
+
+    chosen = [(n, p) for n, p in scenarios.load().items() if fnmatch.fnmatch(n, pattern)]
+    return dict(await asyncio.gather(*[one(n, p) for n, p in chosen]))
