@@ -71,9 +71,11 @@ struct execution *world_by_run_id(struct world *w, struct str run_id)
 void world_begin(struct world *w, struct step *step)
 {
     *step = (struct step){.now = w->now, .prng = &w->prng, .limits = &w->limits, .ns = &w->ns, .next_run = &w->next_run,
-                          .arena = &w->arena, .error = &w->error, .find_namespace = find_namespace, .find_argument = w};
+                          .arena = &w->arena, .error = &w->error};
     w->error = (struct error){0};
     step_init(step);
+    step->find_namespace = find_namespace;
+    step->find_argument = w;
 }
 
 /* ---- rows ---- */

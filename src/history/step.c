@@ -2,6 +2,9 @@
 
 void step_init(struct step *step)
 {
+    step->find_namespace = NULL;
+    step->check_search_attributes = NULL;
+    step->find_argument = NULL;
     step->is_durable = false;
     step->touched = step->created = NULL;
     step->touched_count = step->created_count = 0;

@@ -95,7 +95,8 @@ struct step {
     struct notice_effect *notices, **notices_end;
 };
 
-void step_init(struct step *step);  /* clears the out part; the caller sets the in part */
+/* Clears the out part and what may be left unset; the caller sets the in part afterwards. */
+void step_init(struct step *step);
 /* Each public function of the engine calls this for what it changes. Idempotent. */
 void step_touch(struct step *step, struct execution *execution);
 void step_create(struct step *step, struct execution *execution); /* touches as well */
