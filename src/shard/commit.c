@@ -271,6 +271,9 @@ static void step_prepare(struct shard *s, struct shard_call *call, struct step *
     step->next_run = &s->next_run;
     step->arena = call->arena;
     step->error = &call->error;
+    step->find_namespace = s->env.find_namespace;
+    step->check_search_attributes = s->env.check_search_attributes;
+    step->find_argument = s->env.arg;
 }
 
 void call_execute(struct shard *s, struct shard_slot *slot, struct shard_call *call, struct cached_run *run)
