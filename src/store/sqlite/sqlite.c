@@ -29,6 +29,7 @@ enum {
     LOG_PAGES_COPY = 4000,       /* 16 MB: the second connection begins to copy the log into the file */
     LOG_PAGES_RESTART = 16000,   /* 64 MB: the writer starts it over */
     FREE_PAGES_KEPT = 1024,      /* 4 MB stay for reuse; what is beyond goes back to the file system */
+    LOG_ONE_IN = 100,            /* a full disk fails every transaction: one line for so many */
     RESTART_WAIT_MS = 50,        /* for readers of the old log */
     THREAD_STACK = 1024 * 1024,  /* address space; a filter of many parts is a deep statement */
 };
@@ -72,6 +73,7 @@ struct sqlite {
     struct map_u64 ceilings;     /* the writer's: shard -> struct sqlite_lease */
     bool is_vacuum_due;
     int restart_after;           /* log pages */
+    unsigned failures_in_row;    /* transactions */
     pthread_t writer_thread, copier_thread;
     struct lane points, lists;   /* single rows and pages; lists and counts, which may take long */
 };
@@ -332,8 +334,14 @@ static err transaction_try(struct sqlite *s, struct store_commit **commits, size
 static err transaction_run(struct sqlite *s, struct store_commit **commits, size_t count)
 {
     err result = transaction_try(s, commits, count);
-    if (result == ERR_NONE) return ERR_NONE;
-    log_warn("store", "a transaction failed", "error", err_text(result), "engine", sqlite3_errmsg(s->writer.handle));
+    if (result == ERR_NONE) {
+        if (s->failures_in_row != 0) log_info("store", "transactions succeed again", "file", s->path);
+        s->failures_in_row = 0;
+        return ERR_NONE;
+    }
+    if (s->failures_in_row++ % LOG_ONE_IN == 0) {
+        log_warn("store", "a transaction failed", "error", err_text(result), "engine", sqlite3_errmsg(s->writer.handle), "file", s->path);
+    }
     batch_abandon(&s->batch);
     if (leases_load(s, false) != ERR_NONE) log_error("store", "the shard table can not be read", "file", s->path);
     return result;
