@@ -81,9 +81,18 @@ struct cached_run *cache_add(struct shard *s, struct shard_slot *slot, struct ex
     return run;
 }
 
+static void count_memory(struct shard *s, struct cached_run *run, size_t memory, bool is_closed)
+{
+    s->cache_bytes += memory - run->memory;
+    if (run->is_closed) s->closed_bytes -= run->memory;
+    if (is_closed) s->closed_bytes += memory;
+    run->memory = memory;
+    run->is_closed = is_closed;
+}
+
 void cache_remove(struct shard *s, struct cached_run *run)
 {
-    s->cache_bytes -= run->memory;
+    count_memory(s, run, 0, false);
     heap_remove(&s->wakes, &run->wake);
     list_remove(&run->slot_link);
     list_remove(&run->used_link);
@@ -92,13 +101,16 @@ void cache_remove(struct shard *s, struct cached_run *run)
     free(run);
 }
 
+static void to_end_of_line(struct shard *s, struct cached_run *run)
+{
+    list_remove(&run->used_link);
+    list_push(run->is_closed ? &s->used_closed : &s->used, &run->used_link);
+}
+
 void cache_touch(struct shard *s, struct cached_run *run)
 {
-    s->cache_bytes -= run->memory;
-    run->memory = sizeof *run + execution_memory(run->execution);
-    s->cache_bytes += run->memory;
-    list_remove(&run->used_link);
-    list_push(&s->used, &run->used_link);
+    count_memory(s, run, sizeof *run + execution_memory(run->execution), !execution_is_open(run->execution));
+    to_end_of_line(s, run);
     instant due = run_wake_due(s, run);
     if (due.ns == INSTANT_NEVER.ns) {
         heap_remove(&s->wakes, &run->wake);
@@ -128,20 +140,27 @@ bool cache_evict(struct shard *s, struct cached_run *run)
     return true;
 }
 
+/* Closed runs leave first: past an eighth of the budget, when only what has just ended is still asked for. */
+static struct cached_run *next_to_leave(struct shard *s)
+{
+    bool is_over = s->cache_bytes > s->options.cache_bytes_max;
+    struct list *first = is_over || s->closed_bytes > s->options.cache_bytes_max / 8 ? list_first(&s->used_closed) : NULL;
+    if (first == NULL && is_over) first = list_first(&s->used);
+    return first != NULL ? container_of(first, struct cached_run, used_link) : NULL;
+}
+
 /* Those that must stay go to the end of the line; a few are looked at each time, so that a step's cost stays flat. */
 void cache_trim(struct shard *s)
 {
     enum { LOOKS_MAX = 8 };
     if (s->is_trimming) return;
     s->is_trimming = true;
-    for (int looks = 0; s->cache_bytes > s->options.cache_bytes_max && looks < LOOKS_MAX; looks++) {
-        struct list *first = list_first(&s->used);
-        if (first == NULL) break;
-        struct cached_run *run = container_of(first, struct cached_run, used_link);
+    for (int looks = 0; looks < LOOKS_MAX; looks++) {
+        struct cached_run *run = next_to_leave(s);
+        if (run == NULL) break;
         if (cache_evict(s, run)) continue;
         if (execution_is_dirty(run->execution) && !s->is_failing && may_leave(s, run)) commit_clean(s, run);
-        list_remove(&run->used_link);
-        list_push(&s->used, &run->used_link);
+        to_end_of_line(s, run);
     }
     s->is_trimming = false;
 }
@@ -149,6 +168,9 @@ void cache_trim(struct shard *s)
 size_t shard_evict_all(struct shard *s)
 {
     size_t stayed = 0;
+    list_each_safe(link, &s->used_closed) {
+        if (!cache_evict(s, container_of(link, struct cached_run, used_link))) stayed++;
+    }
     list_each_safe(link, &s->used) {
         if (!cache_evict(s, container_of(link, struct cached_run, used_link))) stayed++;
     }

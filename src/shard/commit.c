@@ -392,11 +392,9 @@ static void commit_durable(struct shard *s, struct shard_commit *c)
 }
 
 /* Runs of this commit and of later ones are not what is stored: they leave memory, to be looked at again. */
-static void begin_failure(struct shard *s, instant again_at)
+static void drop_unsettled(struct shard *s, struct list *line, instant again_at)
 {
-    s->is_failing = true;
-    loads_after_failure(s);
-    list_each_safe(link, &s->used) {
+    list_each_safe(link, line) {
         struct cached_run *run = container_of(link, struct cached_run, used_link);
         if (run->commit_sequence <= s->durable_sequence) continue;
         run_key key = run->run;
@@ -404,6 +402,14 @@ static void begin_failure(struct shard *s, instant again_at)
         sleeper_put(s, key, again_at, true, 0);
         watch_notify(s, key, NOTICE_CLOSED, STR_EMPTY);
     }
+}
+
+static void begin_failure(struct shard *s, instant again_at)
+{
+    s->is_failing = true;
+    loads_after_failure(s);
+    drop_unsettled(s, &s->used, again_at);
+    drop_unsettled(s, &s->used_closed, again_at);
     struct shard_slot *slot;
     for (size_t at = 0; (slot = map_next(&s->slots, &at, NULL)) != NULL;) {
         slot->is_current_known = false;

@@ -40,6 +40,7 @@ struct cached_run {
     uint64_t commit_sequence; /* the last commit that holds it; 0 = none yet */
     instant woken_at;         /* the last wake-up: the next one comes later, whatever the run says */
     size_t memory;
+    bool is_closed;           /* stands in the line of closed runs */
 };
 
 struct shard_slot *slot_find(struct shard *s, int64_t namespace_key, struct str workflow_id);
@@ -164,8 +165,8 @@ struct shard {
 
     struct map slots;                 /* (namespace, workflow id) -> struct shard_slot */
     struct map_u64 runs;              /* run key -> struct cached_run */
-    struct list used;
-    size_t cache_bytes;
+    struct list used, used_closed;    /* closed runs have a line of their own: they leave first */
+    size_t cache_bytes, closed_bytes;
     size_t call_count;                /* not done yet */
     bool is_trimming;
 

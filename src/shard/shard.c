@@ -42,7 +42,7 @@ static struct shard *shard_create(const struct shard_env *env, const struct shar
     set_default(&s->options.messages_max, 4096);
     set_default(&s->options.sleepers_max, 10000);
     if (s->options.wake_window.ns == 0) s->options.wake_window = duration_s(60);
-    struct list *lists[] = {&s->used, &s->loads, &s->starved, &s->inner_calls, &s->finished, &s->commits, &s->writes_waiting, &s->history_reads};
+    struct list *lists[] = {&s->used, &s->used_closed, &s->loads, &s->starved, &s->inner_calls, &s->finished, &s->commits, &s->writes_waiting, &s->history_reads};
     for (size_t i = 0; i < countof(lists); i++) list_init(lists[i]);
     return s;
 }
@@ -167,16 +167,17 @@ void shard_get_stats(const struct shard *s, struct shard_stats *stats)
 
 void shard_check(const struct shard *s)
 {
-    size_t bytes = 0, runs = 0;
+    size_t bytes = 0, closed_bytes = 0, runs = 0;
     const struct cached_run *run;
     for (size_t at = 0; (run = map_u64_next(&s->runs, &at, NULL)) != NULL;) {
         bytes += run->memory;
+        if (run->is_closed) closed_bytes += run->memory;
         runs++;
         ensure(execution_run(run->execution) == run->run && run->commit_sequence <= s->sequence);
         ensure(map_get(&s->slots, run->slot->map_key) == run->slot);
         ensure(!run->slot->is_current_known || run->slot->current >= run->run);
     }
-    ensure(bytes == s->cache_bytes && runs == map_u64_count(&s->runs));
+    ensure(bytes == s->cache_bytes && closed_bytes == s->closed_bytes && runs == map_u64_count(&s->runs));
     size_t commits = 0;
     uint64_t sequence = s->durable_sequence;
     for (const struct list *link = s->commits.next; link != &s->commits; link = link->next) {

@@ -330,6 +330,7 @@ static void told_update(struct checker *c, const pb_ws_UpdateWorkflowExecutionRe
     const pb_update_UpdateRef *ref = reply->update_ref;
     if (reply->stage < UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED) return;
     const struct run_model *run = run_told(c, ref->workflow_execution->run_id, "an update");
+    if (run->is_reset) return; /* it may have been accepted in the run before */
     bool is_rejected = reply->outcome != NULL && reply->outcome->value_case == pb_update_Outcome_failure_tag;
     if (is_rejected && map_get(&run->accepted, ref->update_id) == NULL) return;
     must(c, map_get(&run->accepted, ref->update_id) != NULL, run, 0, "tells of an update that is not durably accepted");
