@@ -481,6 +481,7 @@ err run_complete(struct run *run, const pb_core_Completion *completion, struct a
     run->kept = kept;
     arena_init(arena, 0, 0);
     run->is_activation_out = false;
+    run->completion_count++;
     err e = take_completion(run, completion);
     if (run->is_query_out) {
         run->is_query_out = false;

@@ -127,6 +127,7 @@ struct run {
     bool is_matching;                     /* events are those of commands */
     bool expects_completed;               /* we answered the last workflow task; history has to say so first */
     uint32_t activation_count;            /* in this workflow task */
+    uint64_t completion_count;            /* of the run */
     instant now;                          /* what the workflow's clock says */
     instant task_event_time;              /* the start of this workflow task, server's clock */
     instant received_at;                  /* the same moment on ours */
@@ -319,6 +320,7 @@ struct local {
     char *bytes;                         /* the encoded ScheduleLocalActivity */
     size_t size;
     instant original_schedule_time;
+    uint64_t scheduled_in;               /* the completion that asked for it */
     bool is_taken, is_cancel_wanted;
 };
 void local_free(struct local *local);

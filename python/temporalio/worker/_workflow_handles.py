@@ -76,9 +76,9 @@ class ActivityHandleImpl(ActivityHandle[Any]):
         super().__init__(self._wait(), loop=run, name=f"activity: {message['activity_type']}")
         run._track(self)
 
-    def _schedule(self) -> None:
+    def _schedule(self, seq: Optional[int] = None) -> None:
         run = self._run
-        self._seq = seq = run._next_seq("activity")
+        self._seq = seq = run._next_seq("activity") if seq is None else seq
         message = dict(self._message, seq=seq)
         if not message.get("activity_id"):
             message["activity_id"] = str(seq)  # another one for each schedule after a backoff
@@ -93,11 +93,12 @@ class ActivityHandleImpl(ActivityHandle[Any]):
                 return await asyncio.shield(self._outcome)
             except DoBackoff as err:
                 backoff = err.backoff
+                seq = self._run._next_seq("activity")  # taken before the timer runs, as histories have it
                 await asyncio.sleep(backoff.get("backoff_duration", 0) / 1e9)
                 self._message["attempt"] = backoff.get("attempt", 0)
                 self._message["original_schedule_time"] = backoff.get("original_schedule_time", 0)
                 self._outcome = self._run.create_future()
-                self._schedule()
+                self._schedule(seq)
             except asyncio.CancelledError:
                 if self._outcome.done():
                     if self._run._cancelling_completed_activity_raises():

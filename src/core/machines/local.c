@@ -59,6 +59,7 @@ err local_schedule(struct run *run, const pb_core_Command *c)
     m->attempt = s->attempt != 0 ? s->attempt : 1;
     struct local *local = m->local = xcalloc(1, sizeof *local);
     local->machine = m;
+    local->scheduled_in = run->completion_count;
     struct buf bytes = {0};
     PB_ENCODE(pb_core_ScheduleLocalActivity, s, &bytes);
     local->bytes = bytes.data;
@@ -115,9 +116,10 @@ static void local_resolve(struct run *run, struct machine *m, int32_t outcome, c
     machine_destroy(run, m);
 }
 
-static void local_resolve_cancelled(struct run *run, struct machine *m)
+static void local_resolve_cancelled(struct run *run, struct machine *m, bool has_time)
 {
-    struct marker_data data = {.original_schedule_time = m->local->original_schedule_time,
+    struct marker_data data = {.complete_time = has_time ? run->now : (instant){0},
+                               .original_schedule_time = m->local->original_schedule_time,
                                .failure = failure_cancelled(&run->scratch, "Activity cancelled", NULL)};
     local_resolve(run, m, pb_core_ResolveActivity_cancelled_tag, &data);
 }
@@ -130,7 +132,8 @@ err local_request_cancel(struct run *run, const pb_core_Command *c)
     if (m->is_cancelled) return ERR_NONE;
     m->is_cancelled = true;
     bool waits = m->cancel_type == ACTIVITY_CANCELLATION_TYPE_WAIT_CANCELLATION_COMPLETED;
-    if (waits && (run->is_replaying || m->local->is_taken)) {
+    bool is_begun = m->local->scheduled_in != run->completion_count; /* by an earlier completion: it may be running */
+    if (waits && is_begun) {
         if (m->local->is_taken) {
             m->local->is_cancel_wanted = true;
             list_push(&run->local_ready, &m->local->link);
@@ -142,7 +145,7 @@ err local_request_cancel(struct run *run, const pb_core_Command *c)
                                  sizeof *stop);
         *stop = seq;
     }
-    local_resolve_cancelled(run, m);
+    local_resolve_cancelled(run, m, waits);
     return ERR_NONE;
 }
 
