@@ -13,7 +13,8 @@ import pytest
 from temporalio import workflow
 
 ROOT = Path(__file__).resolve().parents[2]
-HISTORIES = sorted((ROOT / "src" / "core" / "testdata").glob("*.json"))
+FOLDERS = [ROOT / "src" / "core" / "testdata", ROOT / "tests" / "core" / "mixes"]
+HISTORIES = [path for folder in FOLDERS for path in sorted(folder.glob("*.json"))]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def workflows() -> list:
 
 
 def test_there_are_histories() -> None:
-    assert len(HISTORIES) >= 30
+    assert len(HISTORIES) >= 40
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda p: p.stem)

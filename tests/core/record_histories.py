@@ -17,8 +17,8 @@ from datetime import timedelta
 from typing import Any
 
 from recorded_workflows import (
-    ACTIVITIES, WORKFLOWS, ActCancel, ActCancelSameTask, ActFail, Can, CancelMe, External, Fails, Fan, Hello, La, Order,
-    Parent, Patched, Sa, TaskFail, Timers, Upd, say,
+    ACTIVITIES, WORKFLOWS, ActCancel, ActCancelSameTask, ActFail, Can, CancelMe, External, Fails, Fan, Hello, La, Mix,
+    Order, Parent, Patched, Sa, TaskFail, Timers, Upd, say,
 )  # fmt: skip
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -103,6 +103,24 @@ class Recorder:
         await handle.cancel()
         await self.save("workflow_cancelled", handle)
 
+    async def mix(self, seed: int) -> None:
+        """With a signal, an update and a query at odd moments, and now and then short workflow tasks."""
+        timeout = timedelta(seconds=1 if seed % 3 == 0 else 10)
+        handle = await self.start(f"mix_{seed}", Mix.run, seed, task_timeout=timeout)
+
+        async def poke() -> None:
+            pause = 0.05 * (seed % 4)
+            await asyncio.sleep(pause)
+            await handle.signal(Mix.sig, 5 * seed % 60)
+            await asyncio.sleep(pause)
+            await handle.execute_update(Mix.up, 3 * seed % 50)
+            await handle.query(Mix.steps)
+
+        poking = asyncio.create_task(poke())
+        await self.save(f"mix_{seed}", handle)
+        poking.cancel()
+        await asyncio.gather(poking, return_exceptions=True)
+
     async def signals_order(self) -> None:
         """Signals wait before the first workflow task, and one more beside a timer."""
         handle = await self.start("order", Order.run)
@@ -148,6 +166,7 @@ async def main(address: str, folder: str) -> None:
             recorder.updates(),
             recorder.cancelled(),
         )
+        await asyncio.gather(*[recorder.mix(seed) for seed in range(int(os.environ.get("MIXES", "8")))])
     await recorder.signals_order()
 
 

@@ -7,6 +7,7 @@ names and the order of the commands are part of recorded histories: add, do not 
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import timedelta
 
 from temporalio import activity, workflow
@@ -432,8 +433,76 @@ class Order:
         self.log.append(f"sig{n}")
 
 
+@activity.defn
+async def nap(ms: int) -> int:
+    await asyncio.sleep(ms / 1000)
+    if activity.info().attempt == 1 and ms % 7 == 0:
+        raise ApplicationError("once more")
+    return ms
+
+
+@workflow.defn
+class Mix:
+    """Whatever the seed says, several at once. The tasks share one source of numbers, so that any change of the order in
+    which they go on changes what they do next."""
+
+    def __init__(self) -> None:
+        self.log: list = []
+        self.signals = 0
+
+    @workflow.run
+    async def run(self, seed: int) -> list:
+        numbers = random.Random(seed)
+        await asyncio.gather(*[self._task(i, numbers) for i in range(numbers.randint(2, 6))])
+        return [str(entry) for entry in self.log] + [str(workflow.uuid4()), str(self.signals)]
+
+    async def _task(self, i: int, numbers: random.Random) -> None:
+        for step in range(numbers.randint(1, 4)):
+            choice, ms = numbers.randint(0, 5), numbers.choice([0, 1, 5, 21, 60, 350])
+            self.log.append((i, step, choice, await self._step(choice, ms, numbers)))
+
+    async def _step(self, choice: int, ms: int, numbers: random.Random) -> object:
+        timeout = timedelta(seconds=30)
+        quick = RetryPolicy(initial_interval=timedelta(milliseconds=20))
+        if choice <= 2:
+            threshold = timedelta(milliseconds=numbers.choice([1, 5000]))
+            return await workflow.execute_local_activity(
+                nap, ms, start_to_close_timeout=timeout, retry_policy=quick, local_retry_threshold=threshold
+            )
+        if choice == 3:
+            return await workflow.execute_activity(nap, ms, start_to_close_timeout=timeout, retry_policy=quick)
+        if choice == 4:
+            await workflow.sleep(ms / 1000)
+            return 0
+        kind = numbers.choice(list(ActivityCancellationType))
+        handle = workflow.start_local_activity(nap, ms, start_to_close_timeout=timeout, cancellation_type=kind)
+        if ms > 5:
+            await workflow.sleep(0.003)
+        handle.cancel()
+        try:
+            return await handle
+        except BaseException as err:
+            return type(err).__name__
+
+    @workflow.signal
+    async def sig(self, ms: int) -> None:
+        self.signals += 1
+        await workflow.execute_local_activity(nap, ms, start_to_close_timeout=SECONDS_5)
+        self.log.append("signal")
+
+    @workflow.update
+    async def up(self, ms: int) -> int:
+        result = await workflow.execute_local_activity(nap, ms, start_to_close_timeout=SECONDS_5)
+        self.log.append("update")
+        return result
+
+    @workflow.query
+    def steps(self) -> int:
+        return len(self.log)
+
+
 WORKFLOWS = [
     Hello, Fan, Timers, ActFail, ActCancel, ActCancelSameTask, Child, Parent, External, Patched, Can, Upd, Sa, La, Fails,
-    CancelMe, TaskFail, Order,
+    CancelMe, TaskFail, Order, Mix,
 ]  # fmt: skip
-ACTIVITIES = [say, fail, failtwice, forever, slow, never]
+ACTIVITIES = [say, fail, failtwice, forever, slow, never, nap]
