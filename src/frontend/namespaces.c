@@ -70,6 +70,17 @@ const struct namespace_info *namespace_by_id(struct frontend *f, struct str id) 
 const struct namespace_info *namespace_by_key(struct frontend *f, int64_t key) { return info_of(map_u64_get(&f->namespaces->by_key, (uint64_t)key)); }
 const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key) { return namespace_by_key(f, key); }
 
+const struct namespace_info *frontend_find_namespace(struct frontend *f, struct str name) { return namespace_by_name(f, name); }
+
+bool frontend_attributes_fit(const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena, struct str *why)
+{
+    struct error error = {0};
+    err result = attributes_check(namespace_attributes(ns), (pb_common_SearchAttributes *)(uintptr_t)attributes, arena, &error);
+    if (result == ERR_NONE) return true;
+    *why = error_message(&error);
+    return false;
+}
+
 void namespace_not_found(struct rpc *rpc, struct str name)
 {
     pb_errordetails_NamespaceNotFoundFailure *detail = pb_new(rpc->arena, pb_errordetails_NamespaceNotFoundFailure);

@@ -242,10 +242,10 @@ bool check_search_attributes(struct rpc *rpc, const pb_common_SearchAttributes *
         rpc_error(rpc, ERR_INVALID, "the search attributes have more than %" PRId64 " bytes", l->search_attributes_size_max);
         return false;
     }
-    struct error error = {0};
-    err result = attributes_check(namespace_attributes(rpc->ns), (pb_common_SearchAttributes *)(uintptr_t)attributes, rpc->arena, &error);
-    if (result != ERR_NONE) rpc_error_of(rpc, result, &error);
-    return result == ERR_NONE;
+    struct str why;
+    if (frontend_attributes_fit(rpc->ns, attributes, rpc->arena, &why)) return true;
+    rpc_error(rpc, ERR_INVALID, "%.*s", STR_ARG(why));
+    return false;
 }
 
 static const struct handler_row rows[] = {

@@ -33,6 +33,13 @@ struct server {
 
 static instant env_now(void *arg) { return loop_now(((struct server *)arg)->loop); }
 static const struct namespace_info *env_namespace(void *arg, int64_t key) { return frontend_namespace(((struct server *)arg)->frontend, key); }
+static const struct namespace_info *env_find_namespace(void *arg, struct str name) { return frontend_find_namespace(((struct server *)arg)->frontend, name); }
+
+static bool env_attributes_fit(void *arg UNUSED, const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena, struct str *why)
+{
+    return frontend_attributes_fit(ns, attributes, arena, why);
+}
+
 static const struct limits *env_limits(void *arg, int64_t key UNUSED) { return &((struct server *)arg)->limits; }
 static void env_offer(void *arg, const struct task_effect *task) { matching_offer(((struct server *)arg)->matching, task); }
 static void env_deliver(void *arg, struct shard_delivery *delivery) { shard_receive(((struct server *)arg)->shard, delivery); }
@@ -104,6 +111,7 @@ static err open_shard(struct server *s, struct arena *arena, struct error *error
     const struct shard_env env = {
         .arg = s, .store = s->store, .mailbox = &s->mailbox, .now = env_now, .namespace_of = env_namespace, .limits_of = env_limits,
         .offer_task = env_offer, .deliver = env_deliver, .rearm = env_rearm, .lost = env_lost, .seed = s->options.seed,
+        .find_namespace = env_find_namespace, .check_search_attributes = env_attributes_fit,
     };
     const struct shard_options options = {.number = 0, .owner = STR("perdure")};
     return shard_open(&env, &options, &s->shard, arena, error);
