@@ -289,7 +289,7 @@ err execution_activity_start(struct execution *e, struct step *step, int64_t sch
     struct item *item = item_by_number(e, ITEM_ACTIVITY, scheduled_event_id);
     pb_store_Activity *a = item != NULL ? item->activity : NULL;
     bool is_there = a != NULL && execution_is_open(e) && a->state == ACTIVITY_STATE_SCHEDULED && a->stamp == stamp && !a->is_paused;
-    if (!is_there || e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED)
+    if (!is_there || e->s->is_full || e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED)
         return FAIL(step, ERR_TASK_GONE, "the activity task was given out or ended before");
     bool is_durable = a->is_stored || a->retry_policy->maximum_attempts != 0;
     take(item, step, poll->identity, request_id);
@@ -510,6 +510,7 @@ err execution_activity_complete(struct execution *e, struct step *step, const pb
 {
     struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
+    TRY(execution_check_full(e, step));
     execution_changed(e, step);
     if (payloads_size(result) > (size_t)step->limits->blob_size_max) {
         pb_failure_Failure *failure = server_failure(step->arena, STR("the result of the activity is larger than allowed"), true);
@@ -541,6 +542,7 @@ err execution_activity_fail(struct execution *e, struct step *step, const pb_sto
 {
     struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
+    TRY(execution_check_full(e, step));
     execution_changed(e, step);
     pb_failure_Failure *kept = (pb_failure_Failure *)(uintptr_t)failure;
     if (failure_size(failure) > (size_t)step->limits->blob_size_max) {
@@ -563,6 +565,7 @@ err execution_activity_cancel(struct execution *e, struct step *step, const pb_s
     struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
     if (!item->activity->is_cancel_requested) return FAIL(step, ERR_INVALID, "nobody asked for the cancellation of this activity");
+    TRY(execution_check_full(e, step));
     execution_changed(e, step);
     close_canceled(item, step, details, identity);
     return ended(e, step);
@@ -573,6 +576,7 @@ err execution_activity_heartbeat(struct execution *e, struct step *step, const p
 {
     struct item *item = NULL;
     TRY(find(e, step, token, identity, &item));
+    TRY(execution_check_full(e, step));
     execution_changed(e, step);
     if (payloads_size(details) > (size_t)step->limits->blob_size_max) {
         pb_failure_Failure *failure = server_failure(step->arena, STR("the heartbeat of the activity is larger than allowed"), true);

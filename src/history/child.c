@@ -440,6 +440,7 @@ err execution_receive(struct step *step, struct execution *target, const pb_stor
 {
     if (m->sender == NULL) return FAIL(step, ERR_CORRUPT, "a message between workflows does not say who sent it");
     if (goes_elsewhere(step, target, m)) return ERR_NONE;
+    if (target != NULL && execution_is_open(target)) TRY(execution_check_full(target, step)); /* delivered again later */
     switch (m->content_case) {
     case pb_store_Message_start_child_tag:
         if (m->start_child->attributes == NULL) return FAIL(step, ERR_CORRUPT, "a message that starts a child has no attributes");

@@ -308,7 +308,9 @@ err execution_workflow_task_complete(struct execution *e, struct step *step, con
 {
     *fail_step = false;
     *next_history = (struct task_history){.is_empty = true};
+    bool was_full = e->s->is_full;
     TRY(workflow_task_check(e, step, token));
+    *fail_step = was_full; /* it goes on now, whatever becomes of this completion */
     if (request->intermediate_page || request->page_number > 1) return FAIL(step, ERR_PRECONDITION, "a completion must come in one request");
     struct completion c = {.e = e, .step = step, .request = request, .reply = pb_new(step->arena, pb_ws_RespondWorkflowTaskCompletedResponse)};
     err result = ERR_NONE;
@@ -323,6 +325,7 @@ err execution_workflow_task_complete(struct execution *e, struct step *step, con
     } else {
         complete(&c, next_history);
     }
+    if (result == ERR_NONE) *fail_step = false;
     if (c.reply->workflow_task != NULL) next_history->is_empty = false;
     completion_fini(&c);
     *reply = c.reply;

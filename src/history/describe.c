@@ -141,10 +141,10 @@ static void describe_activity(const pb_store_Activity *a, struct arena *arena, p
     if (a->last_failure != NULL) p->last_failure = PB_CLONE(arena, pb_failure_Failure, a->last_failure);
     p->last_worker_identity = arena_str(arena, a->last_identity);
     p->last_attempt_complete_time = timestamp_of(arena, (instant){a->last_attempt_end_at});
-    if (a->state == ACTIVITY_STATE_BACKING_OFF) {
+    if (a->state == ACTIVITY_STATE_BACKING_OFF && !a->is_paused) {
         p->current_retry_interval = duration_of(arena, a->retry_interval_ns);
-        p->next_attempt_schedule_time = timestamp_of(arena, (instant){a->is_paused ? 0 : a->next_attempt_at});
-    } else if (a->state == ACTIVITY_STATE_SCHEDULED) {
+        p->next_attempt_schedule_time = timestamp_of(arena, (instant){a->next_attempt_at});
+    } else if (a->state != ACTIVITY_STATE_STARTED) {
         p->current_retry_interval = duration_of(arena, retry_next(a->retry_policy, a->attempt, (instant){0}, (instant){0}, NULL).pause.ns);
     }
     if (a->priority != NULL) p->priority = PB_CLONE(arena, pb_common_Priority, a->priority);

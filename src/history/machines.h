@@ -28,7 +28,7 @@ void workflow_task_due(struct execution *e);
 void workflow_task_take(struct execution *e, struct step *step, struct str identity, struct str request_id);
 void workflow_task_reply(const struct execution *e, struct step *step, bool is_partial, pb_ws_PollWorkflowTaskQueueResponse **reply,
                          struct task_history *history);
-MUST_USE err workflow_task_check(const struct execution *e, struct step *step, const pb_store_TaskToken *token);
+MUST_USE err workflow_task_check(struct execution *e, struct step *step, const pb_store_TaskToken *token);
 /* Writes the scheduled and started events that were held back. */
 void workflow_task_write_held(struct execution *e, struct step *step);
 MUST_USE err fail_closed(struct step *step, const struct execution *e);
@@ -157,6 +157,8 @@ void signal_record(struct execution *e, struct step *step, const pb_ws_SignalWor
 void execution_fire_due(struct execution *e, struct step *step);
 /* The end of every step that wrote events: limits of history and buffer, speculative tasks. */
 void execution_settle(struct execution *e, struct step *step);
+/* ERR_LIMIT while the run is held at its history limit; lets it go on when the limit has been raised. */
+MUST_USE err execution_check_full(struct execution *e, struct step *step);
 
 /* ---- control.c ---- */
 MUST_USE err control_check_options(struct step *step, const pb_workflow_WorkflowExecutionOptions *o, const pb_google_FieldMask *mask);

@@ -55,6 +55,7 @@ err execution_signal(struct execution *e, struct step *step, const pb_ws_SignalW
     if (signal_is_over_limit(e, step->limits)) return FAIL(step, ERR_INVALID, "the workflow has had %" PRId64 " signals, which is the limit", e->s->signal_count);
     if (e->s->is_close_retried && execution_workflow_task_is_started(e))
         return fail_exhausted(step, ERR_BUSY_WORKFLOW, RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW, "the workflow is closing; try again");
+    TRY(execution_check_full(e, step));
     record(e, step, r, NULL);
     workflow_task_want(e, step);
     execution_settle(e, step);
@@ -91,6 +92,7 @@ err execution_request_cancel(struct execution *e, struct step *step, const pb_ws
     if (r->first_execution_run_id.size != 0 && !str_equal(r->first_execution_run_id, e->s->first_run_id))
         return fail_not_found(step, ERR_WORKFLOW_NOT_FOUND, "the run does not belong to the chain that was named");
     if (!execution_is_open(e) || e->s->is_cancel_requested) return ERR_NONE;
+    TRY(execution_check_full(e, step));
     cancel_record(e, step, r->reason, r->identity, r->request_id, NULL, 0);
     return ERR_NONE;
 }

@@ -160,7 +160,8 @@ struct item *item_next(const struct execution *e, enum item_kind kind, size_t *a
 
 void due_set(struct execution *e, struct heap_node *node, instant due, int64_t rank)
 {
-    if (!instant_is_set(due) || due.ns == INSTANT_NEVER.ns) {
+    bool is_held = e->s->is_full && node != &e->run_due && node != &e->execution_due;
+    if (is_held || !instant_is_set(due) || due.ns == INSTANT_NEVER.ns) {
         heap_remove(&e->due, node);
         return;
     }

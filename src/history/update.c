@@ -87,7 +87,7 @@ static err check_room(const struct execution *e, struct step *step, size_t size)
     return ERR_NONE;
 }
 
-static err check_state(const struct execution *e, struct step *step)
+static err check_state(struct execution *e, struct step *step)
 {
     if (!execution_is_open(e)) return fail_closed(step, e);
     if (e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED) return FAIL(step, ERR_PRECONDITION, "the workflow is paused");
@@ -165,6 +165,7 @@ err execution_update(struct execution *e, struct step *step, const pb_update_Req
     if (item != NULL && !was_rejected) return execution_update_view(e, step, id, view);
     TRY(check_state(e, step));
     TRY(check_room(e, step, size));
+    TRY(execution_check_full(e, step));
     if (was_rejected) item_remove(item);
     admit(e, request);
     execution_changed_in_memory(e, step);

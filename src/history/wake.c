@@ -42,14 +42,14 @@ instant execution_stored_wake(const struct execution *e)
 static bool has_offers_in_memory(const struct execution *e)
 {
     const pb_store_WorkflowTask *t = e->s->task;
-    if (e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED) return false; /* all is offered again when the pause ends */
+    if (e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED || e->s->is_full) return false; /* all is offered again when that ends */
     if (t->state == WORKFLOW_TASK_STATE_SCHEDULED && !t->is_stored && t->kind != WORKFLOW_TASK_KIND_SPECULATIVE) return true;
     return e->offered_count != 0;
 }
 
 static bool is_under_way(const struct execution *e)
 {
-    return task_is(e, WORKFLOW_TASK_STATE_STARTED) || (int64_t)item_count(e, ITEM_ACTIVITY) > e->stored_count;
+    return !e->s->is_full && (task_is(e, WORKFLOW_TASK_STATE_STARTED) || (int64_t)item_count(e, ITEM_ACTIVITY) > e->stored_count);
 }
 
 instant execution_wanted_wake(const struct execution *e, instant now)
@@ -105,7 +105,7 @@ err execution_wake(struct execution *e, struct step *step, bool is_recovery)
 {
     step_touch(step, e);
     if (!execution_is_open(e)) return ERR_NONE;
-    if (is_recovery) offer_all(e, step);
+    if (execution_check_full(e, step) == ERR_NONE && is_recovery) offer_all(e, step);
     execution_fire_due(e, step);
     if (execution_is_open(e)) execution_settle(e, step);
     bool is_row_old = !is_recovery && e->s->has_wake && e->s->wake_at != WAKE_AT_ONCE.ns && e->s->wake_at <= step->now.ns;
@@ -131,15 +131,39 @@ void execution_task_stored(struct execution *e, struct step *step, enum task_kin
 
 /* ---- the end of a step ---- */
 
+static bool is_over_limit(const struct execution *e, const struct limits *limits)
+{
+    return (limits->history_size_max > 0 && e->s->history_size > limits->history_size_max) ||
+           (limits->history_count_max > 0 && e->s->next_event_id - 1 > limits->history_count_max);
+}
+
+/* At its limit a run ends, or, as the setting says, waits for the limit to be raised. */
 static void hold_to_limits(struct execution *e, struct step *step)
 {
     const struct limits *limits = step->limits;
-    bool is_too_big = limits->history_size_max > 0 && e->s->history_size > limits->history_size_max;
-    bool is_too_long = limits->history_count_max > 0 && e->s->next_event_id - 1 > limits->history_count_max;
-    if (!is_too_big && !is_too_long) return;
-    struct str reason = is_too_long ? arena_printf(step->arena, "the history has more than %" PRId64 " events", limits->history_count_max)
-                                    : arena_printf(step->arena, "the history has more than %" PRId64 " bytes", limits->history_size_max);
+    if (e->s->is_full || !is_over_limit(e, limits)) return;
+    if (limits->history_limit_holds != 0) {
+        e->s->is_full = true;
+        execution_due_all(e);
+        execution_changed(e, step);
+        return;
+    }
+    struct str reason = arena_printf(step->arena, "the history has %" PRId64 " events and %" PRId64 " bytes, more than is allowed", e->s->next_event_id - 1, e->s->history_size);
     close_terminate(e, step, reason, NULL, STR("history-service"), NULL, 0);
+}
+
+err execution_check_full(struct execution *e, struct step *step)
+{
+    if (!e->s->is_full) return ERR_NONE;
+    if (step->limits->history_limit_holds != 0 && is_over_limit(e, step->limits))
+        return fail_exhausted(step, ERR_LIMIT, RESOURCE_EXHAUSTED_CAUSE_UNSPECIFIED, "the history of workflow %.*s is at its limit; it goes on when the limit is raised",
+                              STR_ARG(e->s->workflow_id));
+    e->s->is_full = false;
+    execution_due_all(e);
+    execution_changed(e, step);
+    offer_all(e, step);
+    workflow_task_want(e, step);
+    return ERR_NONE;
 }
 
 static void hold_buffer(struct execution *e, struct step *step)

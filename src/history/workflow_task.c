@@ -51,7 +51,8 @@ void workflow_task_due(struct execution *e)
 
 static bool is_held(const struct execution *e)
 {
-    return instant_is_set((instant){e->s->first_task_at}) || e->s->is_waiting_for_parent || e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED;
+    return instant_is_set((instant){e->s->first_task_at}) || e->s->is_waiting_for_parent || e->s->is_full ||
+           e->s->status == WORKFLOW_EXECUTION_STATUS_PAUSED;
 }
 
 static pb_taskqueue_TaskQueue *queue_of(const struct execution *e, struct arena *arena)
@@ -270,7 +271,7 @@ err execution_workflow_task_start(struct execution *e, struct step *step, int64_
 {
     pb_store_WorkflowTask *t = e->s->task;
     (void)scheduled_event_id; /* changes when a held-back task becomes a normal one; the stamp names the task */
-    if (e->s->status != WORKFLOW_EXECUTION_STATUS_RUNNING || t->state != WORKFLOW_TASK_STATE_SCHEDULED || t->stamp != stamp)
+    if (e->s->status != WORKFLOW_EXECUTION_STATUS_RUNNING || e->s->is_full || t->state != WORKFLOW_TASK_STATE_SCHEDULED || t->stamp != stamp)
         return FAIL(step, ERR_TASK_GONE, "the workflow task was given out or ended before");
     bool was_stored = t->is_stored;
     if (!is_sticky_queue) workflow_task_drop_sticky(e);
@@ -306,7 +307,7 @@ void execution_forget_sticky(struct execution *e, struct step *step)
     execution_changed_in_memory(e, step);
 }
 
-err workflow_task_check(const struct execution *e, struct step *step, const pb_store_TaskToken *token)
+err workflow_task_check(struct execution *e, struct step *step, const pb_store_TaskToken *token)
 {
     const pb_store_WorkflowTask *t = e->s->task;
     if (!execution_is_open(e)) return fail_closed(step, e);
@@ -314,7 +315,7 @@ err workflow_task_check(const struct execution *e, struct step *step, const pb_s
                    t->started_event_id == token->started_event_id && t->attempt == token->attempt && t->stamp == token->stamp &&
                    t->started_at == token->started_at;
     if (!is_same) return fail_not_found(step, ERR_TASK_GONE, "the workflow task has ended or was given out again");
-    return ERR_NONE;
+    return execution_check_full(e, step);
 }
 
 /* The next attempt is due at once; only the first failure of a row is written. (F023) */

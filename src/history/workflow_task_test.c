@@ -341,6 +341,31 @@ TEST(limits_a_run_past_its_history_limit_is_terminated)
     world_fini(&w);
 }
 
+TEST(limits_a_run_may_be_held_at_its_limit_until_it_is_raised)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.limits.history_count_max = 8;
+    w.limits.history_limit_holds = 1;
+    struct execution *e = start(&w, "wf");
+    check_int(done(&w, take(&w, e), schedule(&w, "1"), timer(&w, "t", 1), marker(&w, "3"), marker(&w, "4"), marker(&w, "5")), ERR_NONE);
+    check(execution_is_open(e));
+    check_int(signal_with(&w, e, "s", ""), ERR_LIMIT);
+    check_int(cancel(&w, e), ERR_LIMIT);
+    world_advance(&w, duration_s(100));
+    check_int(event_count(&w, e), 9);
+    world_crash(&w);
+    e = world_current(&w, "wf");
+    check_int(signal_with(&w, e, "s", ""), ERR_LIMIT);
+    w.limits.history_count_max = 100;
+    check_int(signal_with(&w, e, "s", ""), ERR_NONE);
+    world_advance(&w, (duration){0});
+    check_history(&w, e, 10, "WorkflowTaskScheduled WorkflowExecutionSignaled TimerFired");
+    check(has_activity(&w, e, 5));
+    check_int(done(&w, take(&w, e), succeed(&w, "x")), ERR_NONE);
+    world_fini(&w);
+}
+
 TEST(limits_a_full_buffer_fails_the_task)
 {
     struct world w;
