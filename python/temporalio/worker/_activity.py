@@ -91,7 +91,7 @@ class RunningActivity:
         if self.thread_raiser is not None:
             self.thread_raiser.raise_in_thread(_ThreadCancelled())
         elif self.definition.is_async and self.task is not None:
-            self.task.cancel()
+            self.task.cancel("Activity cancelled")
 
 
 class ThreadRaiser:
@@ -721,9 +721,6 @@ class _RootOutbound(ActivityOutboundInterceptor):
         return self._info
 
     def heartbeat(self, *details: Any) -> None:
-        info = temporalio.activity.info()
-        if info is not None and info.task_token != self._running.token:
-            raise RuntimeError("a heartbeat came from the context of another activity")
         self._worker.heartbeat(self._running, self._converter, details)
 
 

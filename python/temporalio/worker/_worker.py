@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
-import sys
+import os
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +39,7 @@ from ._workflow_instance import (
     _WorkflowLogicFlag,
 )
 from .workflow_sandbox import SandboxedWorkflowRunner
+from .workflow_sandbox._sandbox import DEBUGGERS
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -182,7 +183,7 @@ class Worker:
 
     def _init_from_config(self, client: Client, config: WorkerConfig) -> None:
         client = config["client"]
-        self._lock = threading.Lock()
+        self._process = os.getpid()
         self._started = False
         self._shut_down = False
         self._is_finished = False
@@ -445,6 +446,8 @@ class Worker:
     async def _run(self) -> None:
         if self._started:
             raise RuntimeError("Already started")
+        if os.getpid() != self._process:
+            raise AssertionError("Cannot use worker across forks: make it in the process that runs it")
         self._started = True
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -691,6 +694,4 @@ def runner_for_debugging(runner: WorkflowRunner, debug_mode: bool) -> WorkflowRu
         return runner
     import dataclasses
 
-    return dataclasses.replace(
-        runner, restrictions=runner.restrictions.with_passthrough_modules("_pydevd_bundle", "pydevd_plugins")
-    )
+    return dataclasses.replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*DEBUGGERS))

@@ -104,6 +104,7 @@ class WorkflowWorker:
         self._on_eviction = on_eviction
         self._flags: set[_WorkflowLogicFlag] = set()
         self._deadlock_timeout_seconds = deadlock_limit(debug_mode)
+        self._is_debugging = self._deadlock_timeout_seconds is None and bool(debug_mode or os.environ.get("TEMPORAL_DEBUG"))
         self._codec = ActivationCodec(data_converter, encode_headers)
 
         self._core: Optional[ActivationSource] = None
@@ -286,7 +287,23 @@ class WorkflowWorker:
             # A context of its own, so that nothing leaks from run to run on the pump's thread
             instance = contextvars.Context().run(self._create_instance, act, job["initialize_workflow"])
             self._running[run_id] = instance
+        if self._is_debugging:
+            return self._on_loop_thread(instance, act)
         return contextvars.Context().run(instance.activate, act)
+
+    def _on_loop_thread(self, instance: WorkflowInstance, act: Message) -> Message:
+        """Runs an activation on the event loop's thread, where a debugger has the terminal."""
+        assert self._loop is not None
+        done: concurrent.futures.Future[Message] = concurrent.futures.Future()
+
+        def activate() -> None:
+            try:
+                done.set_result(instance.activate(act))
+            except BaseException as err:
+                done.set_exception(err)
+
+        self._loop.call_soon_threadsafe(activate, context=contextvars.Context())
+        return done.result()
 
     def _failed(self, run_id: str, err: BaseException, prefix: str = "") -> Message:
         converter = self._data_converter

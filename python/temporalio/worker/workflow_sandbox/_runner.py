@@ -16,7 +16,7 @@ from .._workflow_instance import (
     WorkflowRunner,
 )
 from ._restrictions import SandboxRestrictions
-from ._sandbox import MAIN, Sandbox
+from ._sandbox import MAIN, Sandbox, watch_imports
 
 if TYPE_CHECKING:
     import temporalio.converter
@@ -48,7 +48,8 @@ class SandboxedWorkflowRunner(WorkflowRunner):
         try:
             sandbox = Sandbox(self.restrictions)
             with sandbox.entered(is_runtime=False):
-                self._load_class(sandbox, defn.cls)
+                if self._load_class(sandbox, defn.cls) is defn.cls:
+                    watch_imports()
         except Exception as err:
             place = _place(err)
             raise RuntimeError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import os
 import sys
 import threading
 import types
@@ -23,6 +24,7 @@ from typing import Any, Optional
 from temporalio import _hints
 from temporalio.workflow import SandboxImportNotificationPolicy, _in_sandbox, unsafe
 
+from .._debugger import break_at
 from ._guards import GuardedModule, guard, real_bases, refuse, state
 from ._restrictions import (
     RestrictedWorkflowAccessError,
@@ -33,6 +35,9 @@ from ._restrictions import (
 
 # What a copy of a program's main module is called, so that `if __name__ == "__main__"` does not run it
 MAIN = "__temporal_main__"
+
+# Modules of debuggers; where the first is passed through, workflow code may call breakpoint()
+DEBUGGERS = ("_pydevd_bundle", "pydevd_plugins", "pydevd", "debugpy")
 
 _LOADING = RestrictionContext()
 
@@ -81,20 +86,26 @@ def _read_source(name: str) -> Optional[_Source]:
         attributes["__path__"] = list(spec.submodule_search_locations)
     if spec.has_location:
         attributes["__file__"] = spec.origin
+    code = None
     get_code = getattr(spec.loader, "get_code", None)
-    if get_code is None or spec.loader is None:
-        # A namespace package has nothing to execute
-        return _Source(None, attributes) if spec.submodule_search_locations is not None else None
-    try:
-        code = get_code(name)
-    except ImportError:
-        # A loader of a test runner or bundler that knows the module by another name
-        code = None
-    if code is None:
-        if spec.submodule_search_locations is not None and not spec.has_location:
-            return _Source(None, attributes)
+    if get_code is not None:
+        try:
+            code = get_code(name)
+        except ImportError:
+            pass
+    if code is None and spec.has_location and (spec.origin or "").endswith(".py"):
+        # A loader that does not tell, such as that of a test runner which rewrites assertions
+        code = _compile(str(spec.origin))
+    if code is None and (spec.submodule_search_locations is None or spec.has_location):
         return None
+    # A namespace package has nothing to execute
     return _Source(code, attributes)
+
+
+def _compile(path: str) -> types.CodeType:
+    with open(path, "rb") as file:
+        code: types.CodeType = compile(file.read(), path, "exec", dont_inherit=True)
+    return code
 
 
 def _main_source() -> Optional[_Source]:
@@ -106,8 +117,7 @@ def _main_source() -> Optional[_Source]:
     if spec is not None and hasattr(spec.loader, "get_code"):
         code = spec.loader.get_code(spec.name)
     else:
-        with open(path, "rb") as file:
-            code = compile(file.read(), path, "exec", dont_inherit=True)
+        code = _compile(path)
     attributes = {
         "__name__": MAIN,
         "__file__": path,
@@ -133,12 +143,13 @@ class _Shared:
                 if member in self.builtins:
                     self.builtins[member] = self._builtin(member, rules)
 
-    @staticmethod
-    def _builtin(member: str, rules: Any) -> Any:
+    def _builtin(self, member: str, rules: Any) -> Any:
         real = getattr(builtins, member)
         rule = rules.children.get(member) or rules
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            if member == "breakpoint" and self._passes_through(DEBUGGERS[0]):
+                return real(*args, **kwargs) if os.environ.get("PYTHONBREAKPOINT") else break_at(sys._getframe(1))
             refuse(f"__builtins__.{member}", rule, only_runtime=rules.only_runtime or rule.only_runtime)
             return real(*args, **kwargs)
 
@@ -431,6 +442,36 @@ def _lazy_dataclasses() -> types.ModuleType:
 
 
 _dataclasses: Optional[types.ModuleType] = None
+
+
+def watch_imports() -> None:
+    """Lets imports of code that is passed through be mentioned too, which needs a hook for the whole process.
+
+    Called for a workflow whose own module is passed through: nothing of it is isolated, but its late imports are still
+    worth a word.
+    """
+    global _watched_import
+    if _watched_import is not None:
+        return
+    real = _watched_import = builtins.__import__
+
+    def __import__(
+        name: str,
+        globals: Optional[Mapping[str, Any]] = None,
+        locals: Optional[Mapping[str, Any]] = None,
+        fromlist: Optional[Sequence[str]] = (),
+        level: int = 0,
+    ) -> Any:
+        sandbox = state.sandbox
+        if sandbox is not None and state.is_runtime and level == 0 and not sandbox.shared._passes_through(name):
+            if not unsafe.is_imports_passed_through():
+                notify(sandbox, name)
+        return real(name, globals, locals, fromlist or (), level)
+
+    builtins.__import__ = __import__  # type: ignore[assignment]
+
+
+_watched_import: Any = None
 
 
 def notify(sandbox: Sandbox, name: str) -> None:
