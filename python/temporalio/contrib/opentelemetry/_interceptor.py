@@ -143,10 +143,6 @@ class TracingInterceptor(temporalio.client.Interceptor, temporalio.worker.Interc
         )
         if params.exception is not None:
             span.record_exception(params.exception)
-            if is_error(params.exception):
-                span.set_status(
-                    Status(StatusCode.ERROR, f"{type(params.exception).__name__}: {params.exception}"),
-                )
         span.end(end_time=params.time_ns)
         carrier: Carrier = {}
         self.text_map_propagator.inject(carrier, opentelemetry.trace.set_span_in_context(span, context))
