@@ -77,10 +77,12 @@ struct frontend_env {
     struct mailbox *mailbox;         /* of the owner's thread: the store's answers */
     const struct frontend_settings *settings;
     uint64_t seed;
+    /* The TZif file of an IANA time zone, in the arena; ERR_NOT_FOUND without. May be NULL: only UTC is known. */
+    err (*read_zone)(void *arg, struct str name, struct arena *arena, struct str *bytes);
 };
 
 MUST_USE err frontend_create(const struct frontend_env *env, struct frontend **frontend);
-void frontend_destroy(struct frontend *f); /* every rpc must have been answered or cancelled */
+void frontend_destroy(struct frontend *f); /* every rpc must have been answered or cancelled, and the shard destroyed before */
 
 /* Loads namespaces and search attributes from the store, makes what must exist (namespace "default" and those named) and
  * calls done. Until then every RPC but health answers UNAVAILABLE. */

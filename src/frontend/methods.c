@@ -1,5 +1,6 @@
 /* From a method's name to its handler, and the life of an rpc: answered once, released when nobody refers to it. */
 #include "frontend/internal.h"
+#include "frontend/schedules.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 static const struct handler_table *const tables[] = {
     &workflow_handlers, &control_handlers, &history_handlers, &workflow_task_handlers, &activity_handlers, &query_handlers, &update_handlers,
-    &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers,
+    &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers, &schedule_handlers,
 };
 
 /* Where the request keeps its namespace; UINT16_MAX when it has no such field. */
@@ -35,15 +36,19 @@ err frontend_create(const struct frontend_env *env, struct frontend **frontend)
         }
     }
     f->namespaces = namespaces_create(f);
+    f->schedules = schedules_create(f);
     *frontend = f;
     return ERR_NONE;
 }
 
 void frontend_destroy(struct frontend *f)
 {
+    schedules_destroy(f->schedules);
     namespaces_destroy(f->namespaces);
     heap_fini(&f->timers);
     map_fini(&f->queries_by_id);
+    void *waiting; /* lists of queries by run: empty, unless the world ends in between */
+    for (size_t at = 0; (waiting = map_u64_next(&f->queries_by_run, &at, NULL)) != NULL;) free(waiting);
     map_u64_fini(&f->queries_by_run);
     free(f);
 }
@@ -197,7 +202,7 @@ void frontend_cancel(struct frontend *f, struct rpc *rpc)
 instant frontend_next_due(const struct frontend *f)
 {
     const struct heap_node *first = heap_first(&f->timers);
-    return first != NULL ? first->due : INSTANT_NEVER;
+    return instant_min(first != NULL ? first->due : INSTANT_NEVER, schedules_next_due(f));
 }
 
 void frontend_tick(struct frontend *f)
@@ -210,6 +215,7 @@ void frontend_tick(struct frontend *f)
         rpc->on_timer(rpc);
         rpc_let_go(rpc);
     }
+    schedules_tick(f);
 }
 
 void frontend_connection_closed(struct frontend *f, uint64_t connection_id)

@@ -1,6 +1,7 @@
 /* Namespaces: a registry in memory, each one stored as a row that is written before it is told of. */
 #include "base/log.h"
 #include "frontend/internal.h"
+#include "frontend/schedules.h"
 #include "proto/perdure/namespace.h"
 #include "store/store.h"
 #include "visibility/attribute.h"
@@ -224,15 +225,21 @@ static void read_free(struct namespaces_read *r)
     free(r);
 }
 
+static void served(struct frontend *f, err result)
+{
+    if (result == ERR_NONE) f->is_serving = true;
+    health_changed(f);
+    f->start.done(f->start.arg, result, NULL);
+}
+
 static void started(struct namespaces_read *r)
 {
     struct frontend *f = r->f;
     err result = r->result;
     f->namespaces->read = NULL;
     read_free(r);
-    if (result == ERR_NONE) f->is_serving = true;
-    health_changed(f);
-    f->start.done(f->start.arg, result, NULL);
+    if (result == ERR_NONE) schedules_start(f, served);
+    else served(f, result);
 }
 
 static void made_at_start(struct change *c, err result)

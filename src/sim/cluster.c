@@ -72,9 +72,9 @@ void cluster_crash(struct sim *sim)
     sim->evicted += shard.evicted;
     sim->persisted += matching.persisted;
     sim->is_up = sim->is_serving = sim->is_stopping = false;
-    frontend_destroy(sim->frontend);
     matching_destroy(sim->matching);
     shard_destroy(sim->shard);
+    frontend_destroy(sim->frontend);
     mailbox_fini(&sim->mailbox);
     sim->frontend = NULL;
     network_server_buried(sim);
