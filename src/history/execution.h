@@ -68,7 +68,8 @@ bool execution_is_dirty(const struct execution *e);
  * it must be destroyed and loaded again. */
 void execution_flush(struct execution *e, const struct step *step, struct arena *arena, struct execution_flush *flush);
 
-/* When to call execution_wake next, with what lives in memory only; INSTANT_NEVER: not by itself. */
+/* When to call execution_wake next, with what lives in memory only; INSTANT_NEVER: not by itself. A closed run is due when
+ * its retention is over; waking it changes nothing, deleting it is the shard's. */
 instant execution_next_wake(const struct execution *e);
 /* The wake row as of the last flush or load: WAKE_AT_ONCE, a time, or INSTANT_NEVER when there is none. */
 instant execution_stored_wake(const struct execution *e);
@@ -203,7 +204,8 @@ MUST_USE err execution_update_view(const struct execution *e, struct step *step,
 /* ---- between entities ---- */
 
 /* A message for (namespace, workflow id, run id). target: the run it names, or the current one when it names none; NULL when
- * there is none. Answers with messages of its own. Deduplicates: the same message twice changes nothing more. */
+ * there is none. Answers with messages of its own. Deduplicates: the same message twice changes nothing more.
+ * ERR_LIMIT: the target is held at its history limit, deliver it again later. ERR_CORRUPT: not a message of ours. */
 MUST_USE err execution_receive(struct step *step, struct execution *target, const pb_store_Message *message);
 
 #endif
