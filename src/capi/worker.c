@@ -319,13 +319,14 @@ static const char *label_name(enum core_metric metric)
     case METRIC_POLLER_COUNT: return "poller_type";
     case METRIC_SLOTS_AVAILABLE: case METRIC_SLOTS_USED: return "worker_type";
     case METRIC_ACTIVITY_TASK_RECEIVED: case METRIC_ACTIVITY_EXECUTION_FAILED: case METRIC_ACTIVITY_SCHEDULE_TO_START:
-    case METRIC_ACTIVITY_EXECUTION_LATENCY: case METRIC_LOCAL_ACTIVITY_TOTAL: case METRIC_LOCAL_ACTIVITY_EXECUTION_CANCELLED:
+    case METRIC_ACTIVITY_EXECUTION_LATENCY: case METRIC_ACTIVITY_SUCCEED_LATENCY: case METRIC_LOCAL_ACTIVITY_SUCCEED_LATENCY:
+    case METRIC_LOCAL_ACTIVITY_TOTAL: case METRIC_LOCAL_ACTIVITY_EXECUTION_CANCELLED:
     case METRIC_LOCAL_ACTIVITY_EXECUTION_FAILED: case METRIC_LOCAL_ACTIVITY_EXECUTION_LATENCY: return "activity_type";
     default: return "workflow_type";
     }
 }
 
-static void on_metric(void *arg, enum core_metric metric, double value, struct str label)
+static void on_metric(void *arg, enum core_metric metric, double value, struct str label, struct str workflow_type)
 {
     static const enum metrics_kind kinds[] = {[METRIC_COUNTER] = METRICS_COUNTER, [METRIC_GAUGE] = METRICS_GAUGE, [METRIC_HISTOGRAM] = METRICS_DURATION};
     struct worker *w = arg;
@@ -337,9 +338,11 @@ static void on_metric(void *arg, enum core_metric metric, double value, struct s
                                              kind == METRIC_HISTOGRAM ? STR("ms") : STR_EMPTY, false);
         w->has_metric[metric] = true;
     }
-    struct metrics_label labels[] = {{STR("namespace"), w->namespace, METRICS_TEXT}, {STR("task_queue"), w->task_queue, METRICS_TEXT},
-                                     {str_of(label_name(metric)), label, METRICS_TEXT}};
-    metrics_record(metrics, w->metric[metric], value, labels, str_is_empty(label) ? 2 : 3);
+    struct metrics_label labels[4] = {{STR("namespace"), w->namespace, METRICS_TEXT}, {STR("task_queue"), w->task_queue, METRICS_TEXT}};
+    size_t count = 2;
+    if (!str_is_empty(label)) labels[count++] = (struct metrics_label){str_of(label_name(metric)), label, METRICS_TEXT};
+    if (!str_is_empty(workflow_type)) labels[count++] = (struct metrics_label){STR("workflow_type"), workflow_type, METRICS_TEXT};
+    metrics_record(metrics, w->metric[metric], value, labels, count);
 }
 
 static uint64_t random_seed(void)

@@ -13,8 +13,8 @@ static const duration timeout_margin = {5 * NS_PER_S};
 struct activity {
     struct str token;                 /* own memory, behind the struct */
     uint64_t permit;
-    struct str type;
-    instant started_at;
+    struct str type, workflow_type;
+    instant started_at, scheduled_at;  /* scheduled_at: by the server's clock */
     duration throttle, heartbeat_timeout;
     struct timer throttle_timer, timeout_timer, heartbeat_timeout_timer;
     struct buf details;               /* encoded Payloads of the latest heartbeat */
@@ -141,14 +141,23 @@ static void fill_start(pb_core_ActivityStart *s, const pb_ws_PollActivityTaskQue
     s->activity_run_id = poll->activity_run_id;
 }
 
+static struct str append(char **behind, struct str s)
+{
+    struct str copy = str_make(*behind, s.size);
+    if (s.size != 0) memcpy(*behind, s.data, s.size);
+    *behind += s.size;
+    return copy;
+}
+
 static struct activity *activity_create(struct core_worker *w, const pb_ws_PollActivityTaskQueueResponse *poll, struct str type)
 {
-    struct activity *a = xcalloc(1, sizeof *a + poll->task_token.size + type.size);
+    struct str workflow_type = poll->workflow_type != NULL ? poll->workflow_type->name : STR_EMPTY;
+    struct activity *a = xcalloc(1, sizeof *a + poll->task_token.size + type.size + workflow_type.size);
     char *behind = (char *)(a + 1);
-    memcpy(behind, poll->task_token.data, poll->task_token.size);
-    if (type.size != 0) memcpy(behind + poll->task_token.size, type.data, type.size);
-    a->token = str_make(behind, poll->task_token.size);
-    a->type = str_make(behind + poll->task_token.size, type.size);
+    a->token = append(&behind, poll->task_token);
+    a->type = append(&behind, type);
+    a->workflow_type = append(&behind, workflow_type);
+    a->scheduled_at = pb_instant(poll->scheduled_time);
     a->throttle_timer.fire = fire_throttle;
     a->timeout_timer.fire = fire_timeout;
     a->heartbeat_timeout_timer.fire = fire_heartbeat_timeout;
@@ -174,7 +183,7 @@ void activity_accept(struct core_worker *w, const pb_ws_PollActivityTaskQueueRes
 {
     struct str type = poll->activity_type != NULL ? poll->activity_type->name : STR_EMPTY;
     if (map_get(&w->activities, poll->task_token) != NULL) { /* delivered twice */
-        slots_give(w, &w->slots[SLOT_ACTIVITY], permit);
+        slots_give_unused(w, &w->slots[SLOT_ACTIVITY], permit);
         return;
     }
     struct activity *a = activity_create(w, poll, type);
@@ -182,10 +191,10 @@ void activity_accept(struct core_worker *w, const pb_ws_PollActivityTaskQueueRes
     a->started_at = now;
     map_put(&w->activities, a->token, a);
     slots_use(w, &w->slots[SLOT_ACTIVITY], permit, type);
-    worker_count(w, METRIC_ACTIVITY_TASK_RECEIVED, 1, type);
+    worker_count_activity(w, METRIC_ACTIVITY_TASK_RECEIVED, 1, type, a->workflow_type);
     if (poll->current_attempt_scheduled_time != NULL && poll->started_time != NULL)
         worker_count(w, METRIC_ACTIVITY_SCHEDULE_TO_START,
-                     ms_between(pb_instant(poll->started_time), pb_instant(poll->current_attempt_scheduled_time)), type);
+                     ms_between(pb_instant(poll->started_time), pb_instant(poll->current_attempt_scheduled_time)), STR_EMPTY);
     activity_set_timeouts(w, a, poll, now);
     pb_core_ActivityStart start = {0};
     fill_start(&start, poll);
@@ -260,15 +269,19 @@ static void activity_close(struct core_worker *w, struct activity *a, const pb_c
 {
     map_remove(&w->activities, a->token);
     switch (r->outcome_case) {
-    case pb_core_ActivityResult_completed_tag: answer_completed(w, a, r, arena); break;
+    case pb_core_ActivityResult_completed_tag:
+        answer_completed(w, a, r, arena);
+        if (instant_is_set(a->scheduled_at))
+            worker_count_activity(w, METRIC_ACTIVITY_SUCCEED_LATENCY, ms_between(now, a->scheduled_at), a->type, a->workflow_type);
+        break;
     case pb_core_ActivityResult_failed_tag:
-        worker_count(w, METRIC_ACTIVITY_EXECUTION_FAILED, 1, a->type);
+        worker_count_activity(w, METRIC_ACTIVITY_EXECUTION_FAILED, 1, a->type, a->workflow_type);
         answer_failed(w, a, r, arena);
         break;
     case pb_core_ActivityResult_cancelled_tag: answer_canceled(w, a, r, arena); break;
     default: break; /* completed from elsewhere, later */
     }
-    worker_count(w, METRIC_ACTIVITY_EXECUTION_LATENCY, ms_between(now, a->started_at), a->type);
+    worker_count_activity(w, METRIC_ACTIVITY_EXECUTION_LATENCY, ms_between(now, a->started_at), a->type, a->workflow_type);
     slots_give(w, &w->slots[SLOT_ACTIVITY], a->permit);
     activity_free(w, a);
 }

@@ -53,9 +53,9 @@ static void local_end(struct core_worker *w, struct local_activity *l, struct ru
     result->seq = l->seq;
     result->attempt = l->attempt;
     if (result->outcome_case == pb_core_ResolveActivity_failed_tag)
-        worker_count(w, METRIC_LOCAL_ACTIVITY_EXECUTION_FAILED, 1, l->schedule->activity_type);
+        worker_count_activity(w, METRIC_LOCAL_ACTIVITY_EXECUTION_FAILED, 1, l->schedule->activity_type, l->workflow_type);
     if (result->outcome_case == pb_core_ResolveActivity_cancelled_tag)
-        worker_count(w, METRIC_LOCAL_ACTIVITY_EXECUTION_CANCELLED, 1, l->schedule->activity_type);
+        worker_count_activity(w, METRIC_LOCAL_ACTIVITY_EXECUTION_CANCELLED, 1, l->schedule->activity_type, l->workflow_type);
     if (entry != NULL && !entry->is_evicting) run_resolve_local(entry->run, result, now);
     local_free_one(w, l);
     if (entry != NULL) runs_drive(w, entry, now);
@@ -100,7 +100,7 @@ static void run_try(struct core_worker *w, struct local_activity *l, uint64_t pe
     l->token = arena_printf(&l->arena, "local:%.*s:%u:%u", STR_ARG(l->run_id), l->seq, l->attempt);
     map_put(&w->locals, l->token, l);
     slots_use(w, &w->slots[SLOT_LOCAL_ACTIVITY], permit, s->activity_type);
-    worker_count(w, METRIC_LOCAL_ACTIVITY_TOTAL, 1, s->activity_type);
+    worker_count_activity(w, METRIC_LOCAL_ACTIVITY_TOTAL, 1, s->activity_type, l->workflow_type);
     worker_timer_off(w, &l->timer);
     duration close = pb_duration(s->start_to_close_timeout);
     if (close.ns > 0) worker_timer(w, &l->timer, instant_add(now, close));
@@ -304,13 +304,15 @@ err local_done(struct core_worker *w, const pb_core_ActivityResult *r, instant n
 {
     struct local_activity *l = map_get(&w->locals, r->task_token);
     if (l == NULL) return ERR_NOT_FOUND;
-    worker_count(w, METRIC_LOCAL_ACTIVITY_EXECUTION_LATENCY, ms_between(now, l->started_at), l->schedule->activity_type);
+    worker_count_activity(w, METRIC_LOCAL_ACTIVITY_EXECUTION_LATENCY, ms_between(now, l->started_at), l->schedule->activity_type, l->workflow_type);
     worker_timer_off(w, &l->timer);
     struct run_local_result result = {.outcome_case = pb_core_ResolveActivity_completed_tag};
     pb_failure_Failure none = {.message = STR("a local activity can not be completed from elsewhere")};
     switch (r->outcome_case) {
     case pb_core_ActivityResult_completed_tag:
         result.result = r->completed != NULL ? r->completed->result : NULL;
+        worker_count_activity(w, METRIC_LOCAL_ACTIVITY_SUCCEED_LATENCY, ms_between(now, l->scheduled_at), l->schedule->activity_type,
+                              l->workflow_type);
         local_end(w, l, &result, now);
         break;
     case pb_core_ActivityResult_cancelled_tag: end_cancelled(w, l, r->cancelled, now); break;

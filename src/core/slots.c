@@ -61,9 +61,9 @@ static void slots_report(struct core_worker *w, const struct slots *slots)
 {
     static const char *const names[] = {"WorkflowWorker", "ActivityWorker", "LocalActivityWorker"};
     struct str label = str_of(names[slots->kind]);
-    worker_count(w, METRIC_SLOTS_USED, slots->used, label);
+    worker_count(w, METRIC_SLOTS_USED, slots->busy, label);
     if (slots->supplier_case == pb_core_SlotSupplier_fixed_size_tag)
-        worker_count(w, METRIC_SLOTS_AVAILABLE, slots->maximum - slots->used, label);
+        worker_count(w, METRIC_SLOTS_AVAILABLE, slots->maximum - slots->busy, label);
 }
 
 uint64_t slots_take(struct core_worker *w, struct slots *slots, bool is_sticky, instant now)
@@ -100,19 +100,26 @@ bool slots_can_try(const struct slots *slots)
 
 void slots_use(struct core_worker *w, struct slots *slots, uint64_t permit, struct str type)
 {
+    slots->busy++;
     slots_report(w, slots);
-    if (slots->supplier_case != pb_core_SlotSupplier_custom_id_tag) return;
-    custom_tell(w, slots, EFFECT_SLOT_USED, permit, type);
+    if (slots->supplier_case == pb_core_SlotSupplier_custom_id_tag) custom_tell(w, slots, EFFECT_SLOT_USED, permit, type);
+}
+
+void slots_give_unused(struct core_worker *w, struct slots *slots, uint64_t permit)
+{
+    if (permit == 0) return;
+    ensure(slots->used > slots->busy);
+    slots->used--;
+    if (slots->supplier_case == pb_core_SlotSupplier_custom_id_tag) custom_tell(w, slots, EFFECT_SLOT_RELEASED, permit, STR_EMPTY);
 }
 
 void slots_give(struct core_worker *w, struct slots *slots, uint64_t permit)
 {
     if (permit == 0) return;
-    ensure(slots->used != 0);
-    slots->used--;
+    ensure(slots->busy != 0);
+    slots->busy--;
     slots_report(w, slots);
-    if (slots->supplier_case != pb_core_SlotSupplier_custom_id_tag) return;
-    custom_tell(w, slots, EFFECT_SLOT_RELEASED, permit, STR_EMPTY);
+    slots_give_unused(w, slots, permit);
 }
 
 void slots_close(struct core_worker *w, struct slots *slots)

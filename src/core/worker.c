@@ -38,7 +38,12 @@ enum core_metric_kind core_metric_kind(enum core_metric metric) { return metrics
 
 void worker_count(struct core_worker *w, enum core_metric metric, double value, struct str label)
 {
-    if (w->metric != NULL) w->metric(w->metric_arg, metric, value, label);
+    if (w->metric != NULL) w->metric(w->metric_arg, metric, value, label, STR_EMPTY);
+}
+
+void worker_count_activity(struct core_worker *w, enum core_metric metric, double value, struct str activity_type, struct str workflow_type)
+{
+    if (w->metric != NULL) w->metric(w->metric_arg, metric, value, activity_type, workflow_type);
 }
 
 double ms_between(instant later, instant earlier)
@@ -233,10 +238,11 @@ static err workflow_polled(struct core_worker *w, struct call *call, struct str 
     if (has_task && run_task_create(response, now, &task) == ERR_NONE) {
         worker_count(w, METRIC_WORKFLOW_TASK_QUEUE_POLL_SUCCEED, 1, STR_EMPTY);
         task->permit = call->permit;
+        slots_use(w, &w->slots[SLOT_WORKFLOW], task->permit, task->poll->workflow_type != NULL ? task->poll->workflow_type->name : STR_EMPTY);
         runs_take_task(w, task, now);
     } else {
         worker_count(w, METRIC_WORKFLOW_TASK_QUEUE_POLL_EMPTY, 1, STR_EMPTY);
-        slots_give(w, &w->slots[SLOT_WORKFLOW], call->permit);
+        slots_give_unused(w, &w->slots[SLOT_WORKFLOW], call->permit);
     }
     return ERR_NONE;
 }
@@ -254,7 +260,7 @@ static err activity_polled(struct core_worker *w, struct call *call, struct str 
             activity_accept(w, poll, call->permit, now);
         } else {
             worker_count(w, METRIC_ACTIVITY_POLL_NO_TASK, 1, STR_EMPTY);
-            slots_give(w, &w->slots[SLOT_ACTIVITY], call->permit);
+            slots_give_unused(w, &w->slots[SLOT_ACTIVITY], call->permit);
         }
     }
     arena_fini(&arena);
@@ -276,7 +282,7 @@ static void polled(struct core_worker *w, struct call *call, int code, struct st
     if (code == GRPC_OK) e = is_activity ? activity_polled(w, call, response, now) : workflow_polled(w, call, response, now);
     if (code != GRPC_OK || e != ERR_NONE) {
         poller_learn(w, call->poller, code != GRPC_OK ? code : GRPC_INTERNAL, false, NULL, now);
-        slots_give(w, &w->slots[is_activity ? SLOT_ACTIVITY : SLOT_WORKFLOW], call->permit);
+        slots_give_unused(w, &w->slots[is_activity ? SLOT_ACTIVITY : SLOT_WORKFLOW], call->permit);
         if (code != GRPC_OK && !code_is_transient(code)) worker_fatal(w, code, response, now);
     }
     pollers_fill(w, now);

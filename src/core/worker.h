@@ -70,10 +70,12 @@ struct core_effect {
     X(METRIC_ACTIVITY_EXECUTION_FAILED,       COUNTER,   "activity_execution_failed")  \
     X(METRIC_ACTIVITY_SCHEDULE_TO_START,      HISTOGRAM, "activity_schedule_to_start_latency") \
     X(METRIC_ACTIVITY_EXECUTION_LATENCY,      HISTOGRAM, "activity_execution_latency") \
+    X(METRIC_ACTIVITY_SUCCEED_LATENCY,        HISTOGRAM, "activity_succeed_endtoend_latency") \
     X(METRIC_LOCAL_ACTIVITY_TOTAL,            COUNTER,   "local_activity_total")       \
     X(METRIC_LOCAL_ACTIVITY_EXECUTION_CANCELLED, COUNTER, "local_activity_execution_cancelled") \
     X(METRIC_LOCAL_ACTIVITY_EXECUTION_FAILED, COUNTER,   "local_activity_execution_failed")     \
     X(METRIC_LOCAL_ACTIVITY_EXECUTION_LATENCY, HISTOGRAM, "local_activity_execution_latency")   \
+    X(METRIC_LOCAL_ACTIVITY_SUCCEED_LATENCY,  HISTOGRAM, "local_activity_succeed_endtoend_latency") \
     X(METRIC_STICKY_CACHE_HIT,                COUNTER,   "sticky_cache_hit")           \
     X(METRIC_STICKY_CACHE_MISS,               COUNTER,   "sticky_cache_miss")          \
     X(METRIC_STICKY_CACHE_EVICTION,           COUNTER,   "sticky_cache_total_forced_eviction") \
@@ -93,8 +95,8 @@ struct core_config {
     const pb_core_WorkerOptions *options; /* borrowed: copied */
     uint64_t seed;                        /* for the names of the sticky queue and of this worker */
     /* Counts 1, sets a gauge, or notes milliseconds. label: workflow type, activity type, poller or slot kind; may be
-     * empty. Called during inputs. NULL: nobody counts. */
-    void (*metric)(void *arg, enum core_metric metric, double value, struct str label);
+     * empty. workflow_type: of an activity; else empty. Called during inputs. NULL: nobody counts. */
+    void (*metric)(void *arg, enum core_metric metric, double value, struct str label, struct str workflow_type);
     void *metric_arg;
 };
 /* ERR_INVALID: options that make no sense; error says which. */

@@ -32,10 +32,9 @@ void runs_take_task(struct core_worker *w, struct run_task *task, instant now)
     const pb_common_WorkflowExecution *x = task->poll->workflow_execution;
     struct str type = task->poll->workflow_type != NULL ? task->poll->workflow_type->name : STR_EMPTY;
     struct entry *entry = runs_find(w, x->run_id);
-    if (task->permit != 0) slots_use(w, &w->slots[SLOT_WORKFLOW], task->permit, type);
     if (task->poll->scheduled_time != NULL && task->poll->started_time != NULL)
         worker_count(w, METRIC_WORKFLOW_TASK_SCHEDULE_TO_START,
-                     ms_between(pb_instant(task->poll->started_time), pb_instant(task->poll->scheduled_time)), type);
+                     ms_between(pb_instant(task->poll->started_time), pb_instant(task->poll->scheduled_time)), STR_EMPTY);
     if (entry != NULL && entry->is_evicting) {
         list_push(&entry->after, &task->link);
         return;
@@ -151,7 +150,7 @@ static int reserve_eager(struct core_worker *w, struct entry *entry, instant now
 
 static void release_eager(struct core_worker *w, struct entry *entry, int keep)
 {
-    while (entry->eager_count > keep) slots_give(w, &w->slots[SLOT_ACTIVITY], entry->eager[--entry->eager_count]);
+    while (entry->eager_count > keep) slots_give_unused(w, &w->slots[SLOT_ACTIVITY], entry->eager[--entry->eager_count]);
 }
 
 static void answer_completed(struct core_worker *w, struct entry *entry, pb_ws_RespondWorkflowTaskCompletedRequest *request,

@@ -25,7 +25,8 @@ enum { EAGER_MAX = 16 };
 struct slots {
     enum core_slot_kind kind;
     int32_t supplier_case; /* a tag of pb_core_SlotSupplier */
-    uint32_t maximum, minimum, used;
+    uint32_t maximum, minimum, used; /* used: permits given out, to polls too */
+    uint32_t busy;                   /* those that serve a task */
     duration ramp;
     instant next_at;       /* resource-based: not before */
     double memory_target, cpu_target;
@@ -40,7 +41,8 @@ uint64_t slots_take(struct core_worker *w, struct slots *slots, bool is_sticky, 
 bool slots_has_spare(const struct slots *slots, uint32_t count); /* that many could be taken, as far as numbers go */
 bool slots_can_try(const struct slots *slots);                    /* a permit can be had at once, without asking */
 void slots_use(struct core_worker *w, struct slots *slots, uint64_t permit, struct str type);
-void slots_give(struct core_worker *w, struct slots *slots, uint64_t permit);
+void slots_give(struct core_worker *w, struct slots *slots, uint64_t permit);        /* after slots_use */
+void slots_give_unused(struct core_worker *w, struct slots *slots, uint64_t permit);
 void slots_close(struct core_worker *w, struct slots *slots);     /* custom: gives back what is not in use */
 
 /* ---- pollers -------------------------------------------------------------------------------------------------------- */
@@ -116,7 +118,7 @@ struct call {
 struct core_worker {
     struct arena arena;                /* as long as the worker */
     const pb_core_WorkerOptions *options;
-    void (*metric)(void *arg, enum core_metric metric, double value, struct str label);
+    void (*metric)(void *arg, enum core_metric metric, double value, struct str label, struct str workflow_type);
     void *metric_arg;
     struct prng prng;
     struct list effects;
@@ -152,6 +154,7 @@ struct call *worker_call(struct core_worker *w, enum core_rpc rpc, struct buf *r
         worker_call((w), (rpc), &call_bytes_, (key));                \
     })
 void worker_count(struct core_worker *w, enum core_metric metric, double value, struct str label);
+void worker_count_activity(struct core_worker *w, enum core_metric metric, double value, struct str activity_type, struct str workflow_type);
 void worker_timer(struct core_worker *w, struct timer *timer, instant due); /* sets or moves it */
 void worker_timer_off(struct core_worker *w, struct timer *timer);
 void worker_check_done(struct core_worker *w, instant now);

@@ -11,6 +11,7 @@ struct fixture {
     instant now;
     pb_history_History *history;
     struct echo echo;
+    double metrics[METRIC_COUNT];      /* gauges: the last value; histograms: how many */
     struct core_effect *effects[4096]; /* all that were taken, in order */
     size_t effect_count;
 };
@@ -28,9 +29,17 @@ static void fixture_init(struct fixture *f)
     f->options.sdk_version = STR("1");
 }
 
+static void note_metric(void *arg, enum core_metric metric, double value, struct str label, struct str workflow_type)
+{
+    struct fixture *f = arg;
+    (void)label, (void)workflow_type;
+    if (core_metric_kind(metric) == METRIC_GAUGE) f->metrics[metric] = value;
+    else f->metrics[metric] += core_metric_kind(metric) == METRIC_COUNTER ? value : 1;
+}
+
 static void fixture_start(struct fixture *f)
 {
-    struct core_config config = {.options = &f->options, .seed = 7};
+    struct core_config config = {.options = &f->options, .seed = 7, .metric = note_metric, .metric_arg = f};
     struct error error = {0};
     check(core_worker_create(&config, f->now, &f->w, &error, &f->arena) == ERR_NONE);
     core_worker_start(f->w, f->now);
@@ -254,6 +263,11 @@ TEST(a_workflow_runs_from_its_first_task_to_its_last)
     answer(&f, call, &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
     check_int(sdk(&f), REMOVAL_REASON_WORKFLOW_CLOSED);
     check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+    check_int(f.metrics[METRIC_WORKFLOW_COMPLETED], 1);
+    check_int(f.metrics[METRIC_WORKFLOW_TASK_QUEUE_POLL_SUCCEED], 2);
+    check_int(f.metrics[METRIC_WORKFLOW_TASK_EXECUTION_LATENCY], 2);
+    check_int(f.metrics[METRIC_STICKY_CACHE_HIT], 1);
+    check_int(f.metrics[METRIC_SLOTS_USED], 0);
     fixture_fini(&f);
 }
 
