@@ -448,6 +448,98 @@ TEST(a_query_is_answered_at_the_end_of_a_replay)
     fixture_fini(&f);
 }
 
+/* ---- nexus operations: there is no recording of them, so their histories are written here ------------------------- */
+
+static pb_history_HistoryEvent *add_event(struct arena *a, pb_history_History *h, int32_t type, int32_t tag, void *attributes)
+{
+    pb_history_HistoryEvent *e = PB_PUSH_NEW(a, h, events);
+    e->event_id = (int64_t)h->events_count;
+    e->event_type = type;
+    e->attributes_case = tag;
+    e->workflow_execution_started_event_attributes = attributes; /* every member of the union is a pointer */
+    return e;
+}
+#define ADD(a, h, TYPE, field, Name) \
+    ((pb_history_##Name##EventAttributes *)add_event((a), (h), EVENT_TYPE_##TYPE, pb_history_HistoryEvent_##field##_event_attributes_tag, \
+                                                     pb_new((a), pb_history_##Name##EventAttributes))->workflow_execution_started_event_attributes)
+
+static void add_workflow_task(struct arena *a, pb_history_History *h)
+{
+    (void)ADD(a, h, WORKFLOW_TASK_SCHEDULED, workflow_task_scheduled, WorkflowTaskScheduled);
+    (void)ADD(a, h, WORKFLOW_TASK_STARTED, workflow_task_started, WorkflowTaskStarted);
+    (void)ADD(a, h, WORKFLOW_TASK_COMPLETED, workflow_task_completed, WorkflowTaskCompleted);
+}
+
+struct nexus_row { const char *row; bool is_started; int32_t end; int32_t start_outcome, outcome; };
+
+/* start, workflow task, operation 5, started 6 (or not), its end, workflow task, the end of the workflow */
+static pb_history_History *nexus_history(struct arena *a, const struct nexus_row *row)
+{
+    pb_history_History *h = pb_new(a, pb_history_History);
+    (void)ADD(a, h, WORKFLOW_EXECUTION_STARTED, workflow_execution_started, WorkflowExecutionStarted);
+    add_workflow_task(a, h);
+    pb_history_NexusOperationScheduledEventAttributes *s = (void *)ADD(a, h, NEXUS_OPERATION_SCHEDULED, nexus_operation_scheduled, NexusOperationScheduled);
+    s->service = STR("service");
+    s->operation = STR("operation");
+    if (row->is_started)
+        ((pb_history_NexusOperationStartedEventAttributes *)(void *)ADD(a, h, NEXUS_OPERATION_STARTED, nexus_operation_started, NexusOperationStarted))->scheduled_event_id = 5;
+    if (row->end == EVENT_TYPE_NEXUS_OPERATION_COMPLETED)
+        ((pb_history_NexusOperationCompletedEventAttributes *)(void *)ADD(a, h, NEXUS_OPERATION_COMPLETED, nexus_operation_completed, NexusOperationCompleted))->scheduled_event_id = 5;
+    else if (row->end == EVENT_TYPE_NEXUS_OPERATION_FAILED)
+        ((pb_history_NexusOperationFailedEventAttributes *)(void *)ADD(a, h, NEXUS_OPERATION_FAILED, nexus_operation_failed, NexusOperationFailed))->scheduled_event_id = 5;
+    else if (row->end == EVENT_TYPE_NEXUS_OPERATION_CANCELED)
+        ((pb_history_NexusOperationCanceledEventAttributes *)(void *)ADD(a, h, NEXUS_OPERATION_CANCELED, nexus_operation_canceled, NexusOperationCanceled))->scheduled_event_id = 5;
+    else
+        ((pb_history_NexusOperationTimedOutEventAttributes *)(void *)ADD(a, h, NEXUS_OPERATION_TIMED_OUT, nexus_operation_timed_out, NexusOperationTimedOut))->scheduled_event_id = 5;
+    add_workflow_task(a, h);
+    (void)ADD(a, h, WORKFLOW_EXECUTION_COMPLETED, workflow_execution_completed, WorkflowExecutionCompleted);
+    return h;
+}
+
+static void check_nexus_jobs(struct fixture *f, const struct nexus_row *row)
+{
+    pb_core_Activation *a;
+    int32_t start = 0, end = 0;
+    check(PB_DECODE(&f->arena, buf_view(&f->activation), pb_core_Activation, &a) == ERR_NONE);
+    for (size_t i = 0; i < a->jobs_count; i++) {
+        if (a->jobs[i]->variant_case == pb_core_Job_resolve_nexus_start_tag) start = a->jobs[i]->resolve_nexus_start->outcome_case;
+        if (a->jobs[i]->variant_case == pb_core_Job_resolve_nexus_tag) end = a->jobs[i]->resolve_nexus->outcome_case;
+    }
+    check_int(start, row->start_outcome);
+    check_int(end, row->outcome);
+}
+
+TEST(a_nexus_operation_is_told_its_start_and_its_end)
+{
+    enum { TOKEN = pb_core_ResolveNexusStart_operation_token_tag, SYNC = pb_core_ResolveNexusStart_started_sync_tag,
+           START_FAILED = pb_core_ResolveNexusStart_failed_tag };
+    static const struct nexus_row rows[] = {
+        {"started, then completed", true, EVENT_TYPE_NEXUS_OPERATION_COMPLETED, TOKEN, pb_core_ResolveNexus_completed_tag},
+        {"completed at once", false, EVENT_TYPE_NEXUS_OPERATION_COMPLETED, SYNC, pb_core_ResolveNexus_completed_tag},
+        {"started, then failed", true, EVENT_TYPE_NEXUS_OPERATION_FAILED, TOKEN, pb_core_ResolveNexus_failed_tag},
+        {"failed to start", false, EVENT_TYPE_NEXUS_OPERATION_FAILED, START_FAILED, 0},
+        {"started, then cancelled", true, EVENT_TYPE_NEXUS_OPERATION_CANCELED, TOKEN, pb_core_ResolveNexus_cancelled_tag},
+        {"started, then out of time", true, EVENT_TYPE_NEXUS_OPERATION_TIMED_OUT, TOKEN, pb_core_ResolveNexus_timed_out_tag},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct fixture f;
+        test_row = rows[i].row;
+        fixture_init(&f, "hello.json");
+        echo_fini(&f.echo);
+        f.history = nexus_history(&f.arena, &rows[i]);
+        echo_init(&f.echo, f.history);
+        pb_ws_PollWorkflowTaskQueueResponse poll = {.history = f.history};
+        add_task(&f, &poll);
+        check_int(run_step(f.run, (instant){NS_PER_S}, &f.activation), RUN_ACTIVATE);
+        check(answer(&f) == ERR_NONE);
+        check_int(run_step(f.run, (instant){NS_PER_S}, &f.activation), RUN_ACTIVATE);
+        check_nexus_jobs(&f, &rows[i]);
+        check(answer(&f) == ERR_NONE);
+        check_int(run_step(f.run, (instant){NS_PER_S}, &f.activation), RUN_REPLAYED);
+        fixture_fini(&f);
+    }
+}
+
 /* ---- who completed which workflow task --------------------------------------------------------------------------- */
 
 TEST(each_activation_names_the_build_that_completed_its_workflow_task)
