@@ -44,6 +44,41 @@ logger = logging.getLogger(__name__)
 Message = dict[str, Any]
 
 
+class _LazyEvent(temporalio.common._CompositeEvent):
+    """An event that makes what threads and coroutines wait for when somebody waits. Most activities never ask."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._lock = threading.Lock()
+        super().__init__(None, None)
+
+    def set(self) -> None:
+        with self._lock:
+            self._is_set = True
+            if self._thread_event is not None:
+                self._thread_event.set()
+        if self._async_event is not None:
+            self._async_event.set()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    async def wait(self) -> None:
+        if self._is_set:
+            return
+        if self._async_event is None:
+            self._async_event = asyncio.Event()
+        await self._async_event.wait()
+
+    def wait_sync(self, timeout: Optional[float] = None) -> None:
+        with self._lock:
+            if self._is_set:
+                return
+            if self._thread_event is None:
+                self._thread_event = threading.Event()
+        self._thread_event.wait(timeout)
+
+
 class RunningActivity:
     """One attempt at work. Shared by the thread that runs it and the loop's thread, which cancels it."""
 
@@ -322,7 +357,7 @@ class ActivityWorker:
 
     def _prepare_thread(self, running: RunningActivity) -> None:
         running.converter = self._converters(running)
-        running.cancelled_event = temporalio.common._CompositeEvent(threading.Event(), None)
+        running.cancelled_event = _LazyEvent()
         if not running.definition.no_thread_cancel_exception:
             running.thread_raiser = ThreadRaiser()
 
@@ -397,9 +432,9 @@ class ActivityWorker:
         assert self._loop is not None
         is_process = False
         if definition.is_async:
-            running.cancelled_event = temporalio.common._CompositeEvent(threading.Event(), asyncio.Event())
+            running.cancelled_event = _LazyEvent()
         elif isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
-            running.cancelled_event = temporalio.common._CompositeEvent(threading.Event(), asyncio.Event())
+            running.cancelled_event = _LazyEvent()
             if not definition.no_thread_cancel_exception:
                 running.thread_raiser = ThreadRaiser()
         else:
@@ -410,6 +445,9 @@ class ActivityWorker:
         if running.is_cancelled:
             running.cancelled_event.set()
         context = self._context(running, converter, client=self._client() if definition.is_async else None)
+        if definition.is_async and not self._interceptors:
+            temporalio.activity._Context.set(context)
+            return await definition.fn(*args)
         root = _RootInbound(self, running, context)
         inbound: ActivityInboundInterceptor = root
         for interceptor in reversed(list(self._interceptors)):

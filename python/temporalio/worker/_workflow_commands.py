@@ -16,6 +16,7 @@ import temporalio.workflow
 from temporalio._values import duration_ns
 from temporalio.converter import (
     ActivitySerializationContext,
+    CompositePayloadConverter,
     NexusSerializationContext,
     SerializationContext,
     WithSerializationContext,
@@ -76,6 +77,11 @@ class CommandBuilder(RunState):
 
     def _init_conversion(self) -> None:
         payload, failure = self._converter, self._failure_converter
+        self._workflow_converter = payload
+        if is_context_free(payload) and is_context_free(failure):
+            self._conversion = Conversion(payload, failure)
+            self._is_context_aware = False
+            return
         # Both are asked once whether contexts matter to them, so that the ordinary run makes none
         probe = WorkflowSerializationContext(self._info.namespace, self._info.workflow_id)
         self._conversion = Conversion(_with_context(payload, probe), _with_context(failure, probe))
@@ -650,6 +656,14 @@ class RootOutbound(WorkflowOutboundInterceptor):
 
 def _with_context(converter: Any, context: SerializationContext) -> Any:
     return converter.with_context(context) if isinstance(converter, WithSerializationContext) else converter
+
+
+def is_context_free(converter: Any) -> bool:
+    """Whether contexts are known to make no difference to a converter. False where that is not certain."""
+    inner = getattr(converter, "_inner_payload_converter", converter)
+    if isinstance(inner, CompositePayloadConverter):
+        return type(inner).with_context is CompositePayloadConverter.with_context and not inner._wants_context
+    return not isinstance(inner, WithSerializationContext)
 
 
 def _put_durations(message: Message, **durations: Optional[timedelta]) -> None:

@@ -238,7 +238,8 @@ class WorkflowRun(Handlers):
 
     def _apply_update_random_seed(self, job: Message) -> None:
         self._seed = job.get("randomness_seed", 0)
-        self._random.seed(self._seed)
+        if self._random is not None:
+            self._random.seed(self._seed)
         for callback in self._seed_callbacks:
             callback(self._seed)
 
@@ -483,6 +484,8 @@ class WorkflowRun(Handlers):
 
     def workflow_random(self) -> random.Random:
         self._assert_not_read_only("random")
+        if self._random is None:
+            self._random = random.Random(self._seed)
         return self._random
 
     def workflow_random_seed(self) -> int:

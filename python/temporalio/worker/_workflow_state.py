@@ -51,7 +51,7 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         self._versioning_behavior = int(det.defn.versioning_behavior or 0)
         self._default_flags = det.default_workflow_logic_flags
         self._seed = det.randomness_seed
-        self._random = random.Random(det.randomness_seed)
+        self._random: Optional[random.Random] = None  # made when first asked for
         self._seed_callbacks: list[Callable[[int], None]] = []
 
         self._object: Any = None
