@@ -60,3 +60,14 @@ void prng_uuid_at(struct prng *prng, instant now, char out[37])
     for (int i = 0; i < 12; i++) w[0] |= (ms >> (4 * (11 - i)) & 15u) << (4 * i); /* its text begins with the milliseconds */
     uuid_text(w, 7, out);
 }
+
+bool uuid_is_valid(struct str text)
+{
+    if (text.size != 36) return false;
+    for (size_t i = 0; i < 36; i++) {
+        char c = text.data[i];
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (is_dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))) return false;
+    }
+    return true;
+}

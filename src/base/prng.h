@@ -3,6 +3,7 @@
 #define BASE_PRNG_H
 
 #include "base/instant.h"
+#include "base/str.h"
 
 struct prng { uint64_t s[4]; };
 
@@ -15,5 +16,7 @@ static inline bool prng_chance(struct prng *prng, uint32_t one_in) { return prng
 void prng_uuid(struct prng *prng, char out[37]);
 /* A version 7 UUID (RFC 9562): begins with the milliseconds of `now`, so that later ones sort behind. */
 void prng_uuid_at(struct prng *prng, instant now, char out[37]);
+/* Whether it has a UUID's form, of any version. */
+bool uuid_is_valid(struct str text);
 
 #endif

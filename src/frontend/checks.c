@@ -16,17 +16,6 @@ bool check_id(struct rpc *rpc, const char *what, struct str id, bool is_required
     return true;
 }
 
-bool uuid_is_valid(struct str text)
-{
-    if (text.size != 36) return false;
-    for (size_t i = 0; i < 36; i++) {
-        char c = text.data[i];
-        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (is_dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))) return false;
-    }
-    return true;
-}
-
 bool check_run_id(struct rpc *rpc, struct str run_id)
 {
     if (str_is_empty(run_id) || uuid_is_valid(run_id)) return true;

@@ -50,6 +50,7 @@ struct rpc {
     struct heap_node timer;     /* when it is answered for waiting too long */
     void (*on_timer)(struct rpc *rpc);
     void (*on_cancel)(struct rpc *rpc); /* takes it out of whatever it waits in */
+    void (*on_error)(struct rpc *rpc, struct error *error); /* rewrites an error before it is given; NULL: as it is */
     void *state;                /* of its handler */
     const struct namespace_info *ns;
     uint32_t references;        /* calls under way in the shard; released at 0 */

@@ -103,7 +103,6 @@ bool check_priority(struct rpc *rpc, const pb_common_Priority *priority);
 bool check_links(struct rpc *rpc, pb_common_Link *const *links, size_t count);
 bool check_search_attributes(struct rpc *rpc, const pb_common_SearchAttributes *attributes);
 bool check_memo(struct rpc *rpc, const pb_common_Memo *memo);
-bool uuid_is_valid(struct str text);
 /* All of a start request, for the RPCs that start. */
 bool check_start_request(struct rpc *rpc, const pb_ws_StartWorkflowExecutionRequest *q);
 

@@ -85,12 +85,29 @@ void rpc_reply(struct rpc *rpc, const struct pb_message *type, const void *messa
     release_if_free(rpc);
 }
 
+/* Codes that always come with a detail message. Source: limits-and-errors, section 7. */
+static void add_detail(struct rpc *rpc, struct error *error)
+{
+    if (error->detail_type != NULL) return;
+    enum grpc_code code = error_grpc(error);
+    if (code == GRPC_NOT_FOUND) {
+        error->detail_type = &pb_errordetails_NotFoundFailure_type;
+        error->detail = pb_new(rpc->arena, pb_errordetails_NotFoundFailure);
+    } else if (code == GRPC_PERMISSION_DENIED) {
+        error->detail_type = &pb_errordetails_PermissionDeniedFailure_type;
+        error->detail = pb_new(rpc->arena, pb_errordetails_PermissionDeniedFailure);
+    }
+}
+
 void rpc_fail(struct rpc *rpc, const struct error *error)
 {
     if (rpc->is_answered || rpc->is_cancelled) return;
+    struct error given = *error;
+    add_detail(rpc, &given);
+    if (rpc->on_error != NULL) rpc->on_error(rpc, &given);
     end(rpc);
     rpc->frontend->stats.error_total++;
-    rpc->ops->fail(rpc, error);
+    rpc->ops->fail(rpc, &given);
     rpc->is_answered = true;
     release_if_free(rpc);
 }

@@ -76,34 +76,27 @@ static pb_google_Any *any_of(struct arena *arena, const struct pb_message *type,
 
 /* Each operation's own status; the code of the whole is that of the one that failed for itself.
  * Source: limits-and-errors, section 7, MultiOperationExecution. */
-static void fail_multi(struct update_op *u, err code, const struct error *error, bool is_start)
+static void wrap_multi(struct rpc *rpc, struct error *error)
 {
-    struct arena *arena = u->rpc->arena;
-    struct error own = *error;
-    if (own.code == ERR_NONE) own.code = code;
+    struct arena *arena = rpc->arena;
+    const struct update_op *u = rpc->state;
+    struct str words = arena_str(arena, error_message(error));
     pb_errordetails_MultiOperationExecutionFailure *detail = pb_new(arena, pb_errordetails_MultiOperationExecutionFailure);
     for (int i = 0; i < 2; i++) {
         pb_errordetails_MultiOperationExecutionFailure_OperationStatus *s = PB_PUSH_NEW(arena, detail, statuses);
-        if ((i == 0) == is_start) {
-            s->code = (int32_t)error_grpc(&own);
-            s->message = error_message(&own);
-            if (own.detail_type != NULL) PB_PUSH(arena, s, details) = any_of(arena, own.detail_type, own.detail);
+        if ((i == 0) == u->is_start_failed) {
+            s->code = (int32_t)error_grpc(error);
+            s->message = words;
+            if (error->detail_type != NULL) PB_PUSH(arena, s, details) = any_of(arena, error->detail_type, error->detail);
         } else {
             s->code = GRPC_ABORTED;
             s->message = STR("given up because the other operation failed");
             PB_PUSH(arena, s, details) = any_of(arena, &pb_failure_MultiOperationExecutionAborted_type, pb_new(arena, pb_failure_MultiOperationExecutionAborted));
         }
     }
-    struct str words = error_message(&own);
-    struct error whole = {.code = own.code, .grpc = error_grpc(&own), .detail_type = &pb_errordetails_MultiOperationExecutionFailure_type, .detail = detail,
-                          .message = arena_printf(arena, "update-with-start failed: %.*s", STR_ARG(words))};
-    rpc_fail(u->rpc, &whole);
-}
-
-static void fail(struct update_op *u, err code, const struct error *error)
-{
-    if (u->is_multi) fail_multi(u, code, error, u->is_start_failed);
-    else rpc_error_of(u->rpc, code, error);
+    error->detail_type = &pb_errordetails_MultiOperationExecutionFailure_type;
+    error->detail = detail;
+    error->message = arena_printf(arena, "update-with-start failed: %.*s", STR_ARG(words));
 }
 
 /* ---- waiting ---- */
@@ -172,7 +165,7 @@ static void look_done(struct op *op, err result)
     u->is_looking = false;
     if (result != ERR_NONE) {
         stop_watching(u);
-        fail(u, result, &op->call.error);
+        rpc_error_of(u->rpc, result, &op->call.error);
     } else if (u->is_watching && u->is_notified) {
         stop_watching(u);
         look(u);
@@ -292,19 +285,28 @@ static void execute_multi(struct frontend *f, struct rpc *rpc)
     }
     const pb_ws_StartWorkflowExecutionRequest *start = q->operations[0]->start_workflow;
     const pb_ws_UpdateWorkflowExecutionRequest *update = q->operations[1]->update_workflow;
+    if (update->workflow_execution == NULL) {
+        rpc_error(rpc, ERR_INVALID, "the update names no workflow");
+        return;
+    }
+    struct update_op *u = update_new(f, rpc, update->workflow_execution, update->wait_policy);
+    rpc->on_error = wrap_multi;
+    u->is_start_failed = true;
+    if (!check_start_request(rpc, start)) return;
     const char *problem = NULL;
-    if (!check_start_request(rpc, start) || !check_execution(rpc, update->workflow_execution) || !check_stage(rpc, update->wait_policy)) return;
-    if (!str_equal(start->workflow_id, update->workflow_execution->workflow_id)) problem = "start and update name different workflow ids";
-    else if (!str_is_empty(update->workflow_execution->run_id)) problem = "the update of an update-with-start must not name a run";
-    else if (!str_is_empty(update->first_execution_run_id)) problem = "the update of an update-with-start must not name a first run";
-    else if (!str_is_empty(start->cron_schedule)) problem = "update-with-start does not go with a cron schedule";
+    if (!str_is_empty(start->cron_schedule)) problem = "update-with-start does not go with a cron schedule";
     else if (start->workflow_start_delay != NULL && pb_duration(start->workflow_start_delay).ns != 0) problem = "update-with-start does not go with a start delay";
     else if (start->request_eager_execution) problem = "update-with-start does not go with an eager start";
+    u->is_start_failed = problem != NULL;
+    if (problem == NULL && (!check_execution(rpc, update->workflow_execution) || !check_stage(rpc, update->wait_policy))) return;
+    if (problem != NULL) ;
+    else if (!str_equal(start->workflow_id, update->workflow_execution->workflow_id)) problem = "start and update name different workflow ids";
+    else if (!str_is_empty(update->workflow_execution->run_id)) problem = "the update of an update-with-start must not name a run";
+    else if (!str_is_empty(update->first_execution_run_id)) problem = "the update of an update-with-start must not name a first run";
     if (problem != NULL) {
         rpc_error(rpc, ERR_INVALID, "%s", problem);
         return;
     }
-    struct update_op *u = update_new(f, rpc, update->workflow_execution, update->wait_policy);
     u->is_multi = true;
     wait_for_the_end_by_default(u);
     if (!take_request(u, update->request)) return;
