@@ -309,7 +309,9 @@ class WorkflowStreamClient:
                         raise
                     return
                 continue
-            except WorkflowUpdateRPCTimeoutOrCancelledError:
+            except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+                if isinstance(error.__cause__, asyncio.CancelledError):
+                    raise error.__cause__
                 if not await self._follow_continue_as_new():
                     if not await self._is_running():
                         return
