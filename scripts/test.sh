@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Every test, group by group; the last line is "N passed, N failed". Exit status 0 only when nothing failed.
-# Usage: scripts/test.sh [group ...]   groups: build unit sim clang asan integration crash interop python tidy
+# Usage: scripts/test.sh [group ...]   groups: build unit sim clang asan integration histories interop python tidy
 set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/log
 passed=0 failed=0
-groups=${*:-build tidy unit sim clang asan integration interop python}
+groups=${*:-build tidy unit sim clang asan integration histories interop python}
 
 # Adds up every "N passed, N failed" and pytest summary of a log; a group that counted nothing counts as one failure.
 tally() { # group, exit status, log
@@ -41,6 +41,10 @@ unit() { # flavour: runs the unit tests of a build directory and shows what each
 build_release() { scripts/build.sh release && echo "1 passed, 0 failed"; }
 build_clang() { scripts/build.sh clang && echo "1 passed, 0 failed"; }
 sim() { scripts/build.sh test src/sim/perdure-sim && build/test/src/sim/perdure-sim --seed 1 --runs 300 --wall 4; }
+histories() {
+  scripts/build.sh release || return 1
+  "$(scripts/venv.sh official)" -m pytest -q --timeout 300 -p no:cacheprovider tests/histories
+}
 integration() {
   scripts/build.sh release || return 1
   "$(scripts/venv.sh official)" -m pytest -q -x --timeout 300 -p no:cacheprovider tests/integration
@@ -57,6 +61,7 @@ for g in $groups; do
     clang) group clang build_clang ;;
     asan) group asan unit asan ;;
     integration) group integration integration ;;
+    histories) group histories histories ;;
     interop) group interop interop ;;
     python) group python python_package ;;
     tidy) group tidy python3 scripts/tidy.py ;;

@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import CommandType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Response
+from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Request, Response
 
 from steps import failure, payloads, seconds
 
@@ -100,7 +100,6 @@ def _message(update_id: str, what: str, body: Any) -> Message:
 
 
 def accepted(task: Any, update_id: str = "u") -> Message:
-    from temporalio.api.update.v1 import Request
     sent = next(m for m in task.messages if m.protocol_instance_id == update_id)
     request = Request()
     sent.body.Unpack(request)
@@ -109,7 +108,6 @@ def accepted(task: Any, update_id: str = "u") -> Message:
 
 
 def rejected(task: Any, update_id: str = "u") -> Message:
-    from temporalio.api.update.v1 import Request
     sent = next(m for m in task.messages if m.protocol_instance_id == update_id)
     request = Request()
     sent.body.Unpack(request)

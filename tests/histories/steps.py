@@ -4,13 +4,16 @@ run to run taken out."""
 import asyncio
 import re
 import uuid
+from datetime import timedelta
 from typing import Any, Awaitable
 
+from google.protobuf import symbol_database
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+import temporalio.api.errordetails.v1  # noqa: F401  registers the messages
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
-from temporalio.api.enums.v1 import HistoryEventFilterType, TaskQueueKind
+from temporalio.api.enums.v1 import EventType, HistoryEventFilterType, TaskQueueKind
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.taskqueue.v1 import StickyExecutionAttributes, TaskQueue
@@ -52,12 +55,31 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 DROPPED = {
     "event_time", "task_id", "version",  # of every event
-    "links", "links_",
+    "links", "link", "signal_link",
+    "history_size_bytes",
+    "update_time",  # of UpdateWorkflowExecutionOptions, from 1.31 on
     "worker_version", "build_id_redirect_counter",
     "namespace_id", "workflow_namespace_id", "external_workflow_namespace_id", "parent_workflow_namespace_id",  # a UUID of its own on each server
     "current_cluster", "active_cluster",  # of NotFoundFailure
 }
-SIZES = {"history_size_bytes", "first_workflow_task_backoff", "backoff_start_interval"}
+SIZES = {"first_workflow_task_backoff", "backoff_start_interval"}
+
+
+# What the recorded server (1.29) writes otherwise than 1.32, which is what Perdure follows: see the reference of limits and features.
+OWN = {
+    "WORKFLOW_EXECUTION_SIGNALED": ["request_id"],   # from 1.30 on
+    "ACTIVITY_TASK_TIMED_OUT": ["retry_state"],      # TIMEOUT, where it was NON_RETRYABLE_FAILURE, when no retry is left by time
+    "WORKFLOW_TASK_STARTED": ["request_id"],         # each server's own
+}
+
+
+def without_first_run(answer: Any) -> Any:
+    """first_execution_run_id is in answers and error details from 1.31 on."""
+    if isinstance(answer, list):
+        return [without_first_run(a) for a in answer]
+    if isinstance(answer, dict):
+        return {k: without_first_run(v) for k, v in answer.items() if k != "first_execution_run_id"}
+    return answer
 
 
 class Normaliser:
@@ -81,14 +103,11 @@ class Normaliser:
         if not isinstance(value, dict):
             return value
         kept = {k: v for k, v in value.items() if k not in DROPPED}
-        if "message" in kept and kept.get("source") == "Server":  # words of each server's own
+        if "message" in kept and (kept.get("source") == "Server" or "server_failure_info" in kept):  # words of each server's own
             kept["message"] = "words"
         if "reason" in kept and kept.get("identity") == "history-service":
             kept["reason"] = "words"
         return {self.text(k): "some" if k in SIZES and v not in ("0", "0s") else self.value(v) for k, v in kept.items()}
-
-    def message(self, message: Message) -> Any:
-        return self.value(MessageToDict(message, preserving_proto_field_name=True))
 
 
 # ---- a scenario ----
@@ -112,11 +131,12 @@ class Script:
             request.namespace = NAMESPACE
         if "identity" in request.DESCRIPTOR.fields_by_name and not request.identity:
             request.identity = IDENTITY
-        from datetime import timedelta
         return await getattr(self.service, method)(request, retry=False, timeout=timedelta(seconds=timeout))
 
     def note(self, what: str, value: Any) -> None:
-        self.answers.append({what: self.normaliser.message(value) if isinstance(value, Message) else self.normaliser.value(value)})
+        if isinstance(value, Message):
+            value = without_first_run(MessageToDict(value, preserving_proto_field_name=True))
+        self.answers.append({what: self.normaliser.value(value)})
 
     async def refused(self, call: Awaitable[Any]) -> None:
         """The call must fail; code and detail are noted, not the words."""
@@ -133,8 +153,6 @@ class Script:
             self.answers.append({"refused": None})
 
     def _detail(self, any_: Any) -> Any:
-        from google.protobuf import symbol_database
-        import temporalio.api.errordetails.v1  # noqa: F401  registers the messages
         try:
             type_ = symbol_database.Default().GetSymbol(any_.type_url.rsplit("/", 1)[-1])
         except KeyError:
@@ -143,7 +161,7 @@ class Script:
         any_.Unpack(message)
         if hasattr(message, "statuses"):  # each operation's own: their codes
             return [s.code for s in message.statuses]
-        return self.normaliser.message(message)
+        return self.normaliser.value(without_first_run(MessageToDict(message, preserving_proto_field_name=True)))
 
     # -- clients
 
@@ -273,7 +291,6 @@ class Script:
 
     async def until(self, event_type: str, name: str = "wf", run_id: str = "", times: int = 1) -> None:
         """Waits for an event, by the end of its type's name."""
-        from temporalio.api.enums.v1 import EventType
         wanted = EventType.Value(f"EVENT_TYPE_{event_type}")
         for _ in range(300):
             if sum(e.event_type == wanted for e in await self.events(name, run_id)) >= times:
@@ -286,9 +303,16 @@ class Script:
         self.histories[label or name] = [self._event(e) for e in await self.events(name, run_id)]
 
     def _event(self, event: Any) -> Any:
-        kept = self.normaliser.message(event)
-        attributes = kept.pop(event.WhichOneof("attributes"), {})
-        return {"id": int(kept.pop("event_id")), "type": kept.pop("event_type").removeprefix("EVENT_TYPE_"), **kept, "with": attributes}
+        whole = MessageToDict(event, preserving_proto_field_name=True)
+        attributes = whole.pop(event.WhichOneof("attributes"), {})
+        type_ = whole.pop("event_type").removeprefix("EVENT_TYPE_")
+        for field in OWN.get(type_, ()):
+            attributes.pop(field, None)
+        if type_ == "WORKFLOW_TASK_SCHEDULED" and int(attributes["attempt"]) > 3:
+            attributes["start_to_close_timeout"] = "grown, with jitter"
+        if type_ == "WORKFLOW_EXECUTION_TERMINATED" and attributes.get("identity") == "history-service":
+            attributes.pop("details", None)  # words as well
+        return {"id": int(whole.pop("event_id")), "type": type_, **self.normaliser.value(whole), "with": self.normaliser.value(attributes)}
 
     def result(self) -> dict[str, Any]:
         return {"answers": self.answers, "histories": self.histories}

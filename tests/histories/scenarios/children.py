@@ -16,14 +16,14 @@ async def begin(s: Script, **fields: object) -> str:
     return queue
 
 
-ENDS = {"completes": c.complete(), "fails": c.fail(), "is_canceled": c.cancel()}
-for name, command in ENDS.items():
-    async def play(s: Script, command: object = command) -> None:
+ENDS = {"completes": (c.complete(), "COMPLETED"), "fails": (c.fail(), "FAILED"), "is_canceled": (c.cancel(), "CANCELED")}
+for name, (command, end) in ENDS.items():
+    async def play(s: Script, command: object = command, end: str = end) -> None:
         queue = await begin(s)
-        await s.done(await s.task(queue), command)
-        await s.closed("child")
-        await s.until("WORKFLOW_TASK_SCHEDULED", times=2)
         await s.step()
+        await s.done(await s.task(queue), command)
+        await s.until(f"CHILD_WORKFLOW_EXECUTION_{end}")
+        await s.step(c.complete())
         await s.history("child")
         await s.history()
     add(f"child_{name}", play)

@@ -40,13 +40,6 @@ async def is_terminated(s: Script) -> None:
 
 
 @scenario
-async def is_terminated_without_a_word(s: Script) -> None:
-    await s.start()
-    await s.terminate(reason="")
-    await s.history()
-
-
-@scenario
 async def runs_out_of_time(s: Script) -> None:
     await s.start(workflow_run_timeout=seconds(1))
     await s.step(c.timer())

@@ -206,11 +206,10 @@ async def update_accepted_and_terminated(s: Script) -> None:
 
 
 def both(s: Script, update_id: str = "u", **fields: object) -> object:
-    from temporalio.api.workflowservice.v1 import ExecuteMultiOperationRequest
     update = s.update_request(update_id)
     start = s.start_request(**fields)
     start.namespace = "default"
-    return s.call("execute_multi_operation", ExecuteMultiOperationRequest(operations=[{"start_workflow": start}, {"update_workflow": update}]))
+    return s.call("execute_multi_operation", rpc.ExecuteMultiOperationRequest(operations=[{"start_workflow": start}, {"update_workflow": update}]))
 
 
 @scenario

@@ -1,0 +1,56 @@
+"""Our server against what was recorded: every scenario is played once, all at the same time, on a server of its own."""
+
+import asyncio
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+import pytest
+
+import scenarios
+from play import play_all
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("PERDURE", str(ROOT / "build" / "perdure"))
+EXPECTED = pathlib.Path(__file__).parent / "expected"
+
+
+def listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def played():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    server = subprocess.Popen([PROGRAM, "server", "start-dev", "--headless", "--port", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while not listening(port):
+            assert server.poll() is None and time.monotonic() < deadline, "the server does not listen"
+            time.sleep(0.02)
+        results = asyncio.run(play_all(f"127.0.0.1:{port}"))
+        assert server.poll() is None, "the server has ended"
+        yield results
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_every_scenario_has_a_recording():
+    assert set(scenarios.load()) == {f.stem for f in EXPECTED.glob("*.json")}
+
+
+@pytest.mark.parametrize("name", sorted(scenarios.load()))
+def test_history(played, name):
+    expected = json.loads((EXPECTED / f"{name}.json").read_text(encoding="utf-8"))
+    expected.pop("note", None)
+    assert played[name] == expected
