@@ -51,9 +51,8 @@ static err canonical_policies(const pb_schedule_SchedulePolicies *in, struct are
     if (in != NULL) *policies = *in;
     if (!is_policy(policies->overlap_policy)) return error_set(error, arena, ERR_INVALID, "%d is not an overlap policy", (int)policies->overlap_policy);
     if (policies->overlap_policy == SCHEDULE_OVERLAP_POLICY_UNSPECIFIED) policies->overlap_policy = SCHEDULE_OVERLAP_POLICY_SKIP;
-    int64_t window = policies->catchup_window != NULL ? pb_duration(policies->catchup_window).ns : 0;
-    if (window < 0) return error_set(error, arena, ERR_INVALID, "the catch-up window must not be negative");
-    if (window == 0) policies->catchup_window = pb_duration_new(arena, duration_s(catchup_default_s));
+    if (policies->catchup_window != NULL && pb_duration(policies->catchup_window).ns < 0)
+        return error_set(error, arena, ERR_INVALID, "the catch-up window must not be negative");
     *out = policies;
     return ERR_NONE;
 }
@@ -207,6 +206,14 @@ static bool work_buffer(struct schedule_step *step, pb_store_ScheduleEntity *s)
 
 /* ---- time ---- */
 
+/* A window that is not given stays so in what is shown. */
+static duration catchup_window(const pb_store_ScheduleEntity *s)
+{
+    const pb_google_Duration *given = s->schedule->policies->catchup_window;
+    if (given == NULL || pb_duration(given).ns == 0) return duration_s(catchup_default_s);
+    return duration_max(pb_duration(given), duration_s(catchup_min_s));
+}
+
 static instant floor_of(const pb_store_ScheduleEntity *s) { return instant_max(pb_instant(s->info->create_time), pb_instant(s->info->update_time)); }
 
 /* The next time by itself; those named before the specification was given are not meant. */
@@ -222,7 +229,7 @@ static void set_processed(struct schedule_step *step, pb_store_ScheduleEntity *s
 static bool work_times(struct schedule_step *step, pb_store_ScheduleEntity *s)
 {
     bool is_changed = false;
-    duration window = duration_max(pb_duration(s->schedule->policies->catchup_window), duration_s(catchup_min_s));
+    duration window = catchup_window(s);
     instant at = pb_instant(s->processed);
     for (int looked = 0; at.ns < step->now.ns; looked++) {
         struct spec_time t = next_time(s, step->spec, at);
