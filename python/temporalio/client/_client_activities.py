@@ -127,7 +127,9 @@ class _ActivityCalls:
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
@@ -287,7 +289,9 @@ class _ActivityCalls:
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
@@ -400,7 +404,9 @@ class _ActivityCalls:
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
@@ -512,7 +518,9 @@ class _ActivityCalls:
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
@@ -625,7 +633,9 @@ class _ActivityCalls:
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
@@ -737,7 +747,9 @@ class _ActivityCalls:
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,

@@ -261,7 +261,9 @@ class TemporalNexusClient(ABC):
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
@@ -473,7 +475,9 @@ class _TemporalNexusClient(TemporalNexusClient):
         id_reuse_policy: temporalio.common.ActivityIDReusePolicy = (
             temporalio.common.ActivityIDReusePolicy.ALLOW_DUPLICATE
         ),
-        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = temporalio.common.ActivityIDConflictPolicy.FAIL,
+        id_conflict_policy: temporalio.common.ActivityIDConflictPolicy = (
+            temporalio.common.ActivityIDConflictPolicy.FAIL
+        ),
         retry_policy: temporalio.common.RetryPolicy | None = None,
         search_attributes: temporalio.common.TypedSearchAttributes | None = None,
         summary: str | None = None,
