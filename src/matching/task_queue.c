@@ -341,7 +341,9 @@ err task_queue_offer(struct task_queue *q, const struct queue_task *from, int64_
     }
     wait_for_poller(q, task, now);
     meet(q, now, fx);
-    if (task->is_delivered || from->transient != NULL || level->task_count <= q->options.tasks_max) return ERR_NONE;
+    /* While older tasks are only on disk, memory is kept small enough to read them: else new ones would pass them for ever. */
+    size_t room = level->has_disk ? size_min(LOAD_PAGE / 2, q->options.tasks_max) : q->options.tasks_max;
+    if (task->is_delivered || from->transient != NULL || level->task_count <= room) return ERR_NONE;
     if (q->options.is_sticky) {
         reach("task_queue: a sticky queue is full");
         effect_add(fx, EFFECT_MOVE)->task = task;

@@ -224,6 +224,44 @@ TEST(past_the_memory_bound_tasks_live_in_the_backlog_and_come_back_in_order)
     fixture_fini(&f);
 }
 
+TEST(tasks_on_disk_are_not_passed_for_ever_by_new_ones)
+{
+    enum { MEMORY = 300, FIRST = 400, ROUNDS = 1500 };
+    static bool on_disk[FIRST + ROUNDS + 1];
+    struct fixture f;
+    fixture_init(&f, (struct task_queue_options){.tasks_max = MEMORY, .is_backlog_known_empty = true});
+    memset(on_disk, 0, sizeof on_disk);
+    int64_t run = 0, served_301_at = 0;
+    for (int round = -FIRST; round < ROUNDS && served_301_at == 0; round++) {
+        check_int(offer(&f, ++run), ERR_NONE);
+        struct queued_task *task = effect(&f, EFFECT_PERSIST, 0) != NULL ? effect(&f, EFFECT_PERSIST, 0)->task : NULL;
+        task_queue_effects_clear(&f.fx);
+        if (task != NULL) {
+            on_disk[task->order] = true;
+            task_queue_persisted(f.queue, task, f.now, &f.fx);
+        }
+        if (round < 0) continue;
+        if (serve(&f) == MEMORY + 1) served_301_at = round;
+        for (const struct task_queue_effect *load; (load = effect(&f, EFFECT_LOAD, 0)) != NULL;) {
+            struct loaded_task page[200];
+            size_t rows = 0;
+            bool has_more = false;
+            for (int64_t order = load->order + 1; order <= run && !has_more; order++) {
+                if (!on_disk[order]) continue;
+                if (rows == load->limit) has_more = true;
+                else page[rows++] = (struct loaded_task){{.namespace_key = 1, .run = order, .workflow_id = STR("w"), .run_id = STR("r"),
+                                                          .scheduled_event_id = 5, .stamp = 1, .expires_at = INSTANT_NEVER}, order};
+            }
+            int64_t last = rows != 0 ? page[rows - 1].order : 0;
+            int level = load->level;
+            task_queue_effects_clear(&f.fx);
+            task_queue_loaded(f.queue, level, page, rows, last, has_more, f.now, &f.fx);
+        }
+    }
+    check(served_301_at != 0 && served_301_at <= 2 * MEMORY);
+    fixture_fini(&f);
+}
+
 TEST(a_fresh_partition_reads_its_backlog_when_somebody_polls)
 {
     struct fixture f;
