@@ -55,6 +55,7 @@ bool activity_check(struct completion *c, const pb_command_Command *command)
         return completion_refuse(c, WORKFLOW_TASK_FAILED_CAUSE_PENDING_ACTIVITIES_LIMIT_EXCEEDED, "%" PRId64 " activities are pending, which is the limit",
                                  limits->pending_activities_max);
     completion_note_id(c, &c->activities, a->activity_id, true);
+    completion_note_id(c, &c->scheduled, arena_printf(c->step->arena, "%" PRId64, c->next_id), true);
     c->new_activities++;
     return true;
 }
@@ -352,7 +353,7 @@ static void close_timed_out(struct item *item, struct step *step, pb_failure_Fai
     drop(item);
 }
 
-static void close_canceled(struct item *item, struct step *step, const pb_common_Payloads *details, struct str identity)
+static void close_canceled(struct item *item, struct step *step, const pb_common_Payloads *details, struct str identity, bool is_by_command)
 {
     int64_t started = add_started(item, step);
     event *ev = event_new(step, EVENT_TYPE_ACTIVITY_TASK_CANCELED);
@@ -362,7 +363,8 @@ static void close_canceled(struct item *item, struct step *step, const pb_common
     a->scheduled_event_id = item->number;
     a->started_event_id = started;
     a->identity = identity;
-    event_add(item->owner, step, ev);
+    if (is_by_command) event_add_late(item->owner, step, ev); /* behind what the other commands write */
+    else event_add(item->owner, step, ev);
     drop(item);
 }
 
@@ -416,11 +418,11 @@ static bool retry(struct item *item, struct step *step, const pb_failure_Failure
 {
     const pb_store_Activity *a = item->activity;
     struct retry_answer answer = {RETRY_STATE_CANCEL_REQUESTED, {0}};
-    if (!a->is_cancel_requested) answer = retry_next(a->retry_policy, a->is_reset ? 0 : a->attempt, step->now, (instant){a->expires_at}, failure);
+    if (!a->is_cancel_requested) answer = retry_next(a->retry_policy, a->is_reset ? 1 : a->attempt, step->now, (instant){a->expires_at}, failure);
     *state = answer.state;
     if (answer.state != RETRY_STATE_IN_PROGRESS) return false;
-    if (a->is_reset) item->activity->attempt = 0;
-    back_off(item, step, failure, a->is_reset ? (duration){0} : answer.pause);
+    if (a->is_reset) item->activity->attempt = 1; /* counts as the first one */
+    back_off(item, step, failure, answer.pause);
     return true;
 }
 
@@ -439,17 +441,16 @@ static void time_out(struct item *item, struct step *step, int32_t type)
 {
     const pb_store_Activity *a = item->activity;
     pb_failure_Failure *failure = timeout_of(item, step, type);
+    pb_failure_Failure *last = a->last_failure; /* of the attempt before */
     int32_t state = RETRY_STATE_TIMEOUT;
     struct execution *e = item->owner;
     if (type == TIMEOUT_TYPE_START_TO_CLOSE || type == TIMEOUT_TYPE_HEARTBEAT) {
         if (retry(item, step, failure, &state)) return;
         if (state == RETRY_STATE_TIMEOUT) { /* no time is left for another attempt */
             failure = timeout_of(item, step, TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
-            failure->cause = a->last_failure;
         }
-    } else {
-        failure->cause = a->last_failure;
     }
+    failure->cause = last;
     close_timed_out(item, step, failure, state);
     workflow_task_want(e, step);
 }
@@ -460,7 +461,8 @@ void activity_fire(struct item *item, struct step *step)
     instant due = item->due.due;
     heap_remove(&item->owner->due, &item->due);
     execution_changed(item->owner, step);
-    if (due.ns == a->expires_at) {
+    bool is_unseen = a->state == ACTIVITY_STATE_SCHEDULED && due.ns == after(a->scheduled_at, a->schedule_to_start_ns).ns;
+    if (due.ns == a->expires_at && !is_unseen) { /* of two at the same moment the one that says more */
         time_out(item, step, TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
     } else if (a->state == ACTIVITY_STATE_BACKING_OFF) {
         offer_again(item, step);
@@ -567,7 +569,7 @@ err execution_activity_cancel(struct execution *e, struct step *step, const pb_s
     if (!item->activity->is_cancel_requested) return FAIL(step, ERR_INVALID, "nobody asked for the cancellation of this activity");
     TRY(execution_check_full(e, step));
     execution_changed(e, step);
-    close_canceled(item, step, details, identity);
+    close_canceled(item, step, details, identity, false);
     return ended(e, step);
 }
 
@@ -601,7 +603,9 @@ bool activity_check_cancel(struct completion *c, const pb_command_Command *comma
     int64_t id = command->request_cancel_activity_task_command_attributes->scheduled_event_id;
     const struct item *item = item_by_number(c->e, ITEM_ACTIVITY, id);
     struct str key = arena_printf(c->step->arena, "%" PRId64, id);
-    if (item == NULL && !event_has_buffered_end(c->e, id, c->step->arena)) return completion_refuse(c, BAD, "no activity that event %" PRId64 " scheduled is pending", id);
+    bool is_fresh = completion_met_id(&c->scheduled, key) != ID_NOT_MET; /* by an earlier command */
+    if (item == NULL && !is_fresh && !event_has_buffered_end(c->e, id, c->step->arena))
+        return completion_refuse(c, BAD, "no activity that event %" PRId64 " scheduled is pending", id);
     if ((item != NULL && item->activity->is_cancel_requested) || completion_met_id(&c->cancels, key) != ID_NOT_MET)
         return completion_refuse(c, BAD, "the cancellation of activity %" PRId64 " was requested before", id);
     completion_note_id(c, &c->cancels, key, true);
@@ -635,6 +639,6 @@ void activity_request_cancel(struct completion *c, const pb_command_Command *com
     item->activity->cancel_requested_event_id = event_id;
     item_changed(item);
     if (item->activity->state == ACTIVITY_STATE_STARTED) return;
-    close_canceled(item, c->step, not_started_details(c->step->arena), c->request->identity); /* it ends here */
+    close_canceled(item, c->step, not_started_details(c->step->arena), c->request->identity, true); /* it ends here */
     c->wants_task = true;
 }

@@ -252,7 +252,7 @@ err execution_activity_reset(struct execution *e, struct step *step, const pb_ws
         if (r->restore_original_options) restore_options(item);
         if (a->is_paused && !r->keep_paused) end_pause(item);
         item_changed(item);
-        if (is_running(item)) { /* this attempt goes on; the next one is the first again */
+        if (is_running(item)) { /* this attempt goes on, as if it were the first one */
             a->is_reset = true;
             a->is_heartbeat_reset = r->reset_heartbeat;
             activity_due(item);

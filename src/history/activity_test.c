@@ -203,7 +203,7 @@ TEST(f061_timeouts)
 {
     static const struct { const char *name; int64_t to_close, to_start, start_to, beat; bool is_taken; int32_t type, state; int64_t after; int32_t attempts; } rows[] = {
         {"schedule to start", 0, 3, 10, 0, false, TIMEOUT_TYPE_SCHEDULE_TO_START, RETRY_STATE_TIMEOUT, 3, 0},
-        {"schedule to close, not taken", 4, 0, 10, 0, false, TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, RETRY_STATE_TIMEOUT, 4, 0},
+        {"schedule to close, not taken: schedule to start is no longer", 4, 0, 10, 0, false, TIMEOUT_TYPE_SCHEDULE_TO_START, RETRY_STATE_TIMEOUT, 4, 0},
         {"schedule to close, taken", 4, 0, 10, 0, true, TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, RETRY_STATE_TIMEOUT, 4, 0},
         {"start to close, the only attempt", 0, 0, 2, 0, true, TIMEOUT_TYPE_START_TO_CLOSE, RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, 2, 1},
         {"heartbeat, the only attempt", 0, 0, 10, 3, true, TIMEOUT_TYPE_HEARTBEAT, RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, 3, 1},
@@ -283,8 +283,19 @@ TEST(f031_an_activity_nobody_took_is_cancelled_on_the_spot)
     struct execution *e = with_activity(&w, schedule(&w, "1"));
     signal_with(&w, e, "s", "");
     check_int(done(&w, take(&w, e), cancel_activity(&w, 5), schedule(&w, "1")), ERR_NONE);
-    check_history(&w, e, 10, "ActivityTaskCancelRequested ActivityTaskCanceled ActivityTaskScheduled WorkflowTaskScheduled");
-    check_int(event_at(&w, e, 11)->activity_task_canceled_event_attributes->started_event_id, 0);
+    check_history(&w, e, 10, "ActivityTaskCancelRequested ActivityTaskScheduled ActivityTaskCanceled WorkflowTaskScheduled");
+    check_int(event_at(&w, e, 12)->activity_task_canceled_event_attributes->started_event_id, 0);
+    world_fini(&w);
+}
+
+TEST(f031_an_activity_can_be_scheduled_and_cancelled_in_one_task)
+{
+    struct world w;
+    world_init(&w, 1);
+    struct execution *e = start(&w, "wf");
+    check_int(done(&w, take(&w, e), schedule(&w, "1"), cancel_activity(&w, 5), timer(&w, "t", 9)), ERR_NONE);
+    check_history(&w, e, 5, "ActivityTaskScheduled ActivityTaskCancelRequested TimerStarted ActivityTaskCanceled WorkflowTaskScheduled");
+    check_int(done(&w, take(&w, e), schedule(&w, "2"), cancel_activity(&w, 13)), ERR_INVALID); /* it will be 12 */
     world_fini(&w);
 }
 

@@ -63,7 +63,7 @@ bool child_check(struct completion *c, const pb_command_Command *command)
     const pb_command_StartChildWorkflowExecutionCommandAttributes *a = command->start_child_workflow_execution_command_attributes;
     const struct limits *limits = c->step->limits;
     const char *problem = child_problem(a, (size_t)limits->id_length_max);
-    if (problem == NULL && namespace_find(c->step, a->namespace) == NULL) problem = "its namespace does not exist";
+    if (problem == NULL && namespace_find(c->step, a->namespace) == NULL) return completion_refuse_namespace(c, a->namespace);
     if (problem != NULL) return completion_refuse(c, BAD, "child workflow %.*s: %s", STR_ARG(a->workflow_id), problem);
     if (!completion_refuse_size(c, BAD, "the input of a child workflow", payloads_size(a->input), limits->blob_size_max)) return false;
     if (!completion_refuse_size(c, BAD, "the memo of a child workflow", a->memo != NULL ? PB_SIZE(pb_common_Memo, a->memo) : 0, limits->memo_size_max)) return false;
@@ -93,8 +93,10 @@ static pb_history_StartChildWorkflowExecutionInitiatedEventAttributes *initiated
     a->input = from->input;
     a->workflow_execution_timeout = from->workflow_execution_timeout;
     a->workflow_run_timeout = duration_of(c->step->arena, ns_of(from->workflow_run_timeout));
-    int64_t task_timeout = ns_of(from->workflow_task_timeout);
-    a->workflow_task_timeout = duration_of(c->step->arena, task_timeout != 0 ? task_timeout : c->e->s->task_timeout_ns);
+    int64_t task_timeout = ns_of(from->workflow_task_timeout), run_timeout = ns_of(from->workflow_run_timeout);
+    if (task_timeout == 0) task_timeout = c->e->s->task_timeout_ns;
+    if (run_timeout != 0 && task_timeout > run_timeout) task_timeout = run_timeout;
+    a->workflow_task_timeout = duration_of(c->step->arena, task_timeout);
     a->parent_close_policy = from->parent_close_policy != 0 ? from->parent_close_policy : PARENT_CLOSE_POLICY_TERMINATE;
     a->control = from->control;
     a->workflow_task_completed_event_id = c->completed_event_id;

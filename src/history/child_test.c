@@ -200,8 +200,9 @@ TEST(f040_what_a_child_must_be)
         if (rows[i].what == 1) a->workflow_type = NULL;
         if (rows[i].what == 2) a->cron_schedule = STR("sometimes");
         if (rows[i].what == 3) a->namespace = STR("nowhere");
-        check_int(done(&w, take(&w, e), c), ERR_INVALID);
-        check_int(event_at(&w, e, -1)->workflow_task_failed_event_attributes->cause, WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES);
+        check_int(done(&w, take(&w, e), c), rows[i].what == 3 ? ERR_NAMESPACE_NOT_FOUND : ERR_INVALID);
+        if (rows[i].what == 3) check_int(event_count(&w, e), 2); /* the request is refused, the task stays */
+        else check_int(event_at(&w, e, -1)->workflow_task_failed_event_attributes->cause, WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES);
         world_fini(&w);
     }
 }

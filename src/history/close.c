@@ -82,7 +82,7 @@ static void close_run(struct execution *e, struct step *step, event *ev, int32_t
 /* Points to reset to in this run can be used as long as it is kept. */
 static pb_workflow_ResetPoints *handed_on(const struct execution *e, struct step *step)
 {
-    if (e->s->reset_points == NULL) return NULL;
+    if (e->s->reset_points == NULL) return pb_new(step->arena, pb_workflow_ResetPoints);
     pb_workflow_ResetPoints *points = PB_CLONE(step->arena, pb_workflow_ResetPoints, e->s->reset_points);
     for (size_t i = 0; i < points->points_count; i++)
         if (points->points[i]->expire_time == NULL) points->points[i]->expire_time = timestamp_of(step->arena, instant_add(step->now, e->ns->retention));
@@ -233,6 +233,7 @@ void close_continue(struct completion *c, const pb_command_Command *command)
     if (from->task_queue != NULL && from->task_queue->name.size != 0) b.queue = from->task_queue->name;
     if (ns_of(from->workflow_run_timeout) > 0) b.run_timeout.ns = ns_of(from->workflow_run_timeout);
     if (ns_of(from->workflow_task_timeout) > 0) b.task_timeout.ns = ns_of(from->workflow_task_timeout);
+    b.has_run_timeout = true;
     b.input = from->input;
     b.header = from->header;
     b.memo = from->memo;

@@ -72,6 +72,14 @@ bool completion_refuse(struct completion *c, int32_t cause, const char *format, 
     return false;
 }
 
+bool completion_refuse_namespace(struct completion *c, struct str name)
+{
+    c->code = ERR_NAMESPACE_NOT_FOUND;
+    c->is_malformed = true;
+    c->namespace = name;
+    return completion_refuse(c, 0, "there is no namespace %.*s", STR_ARG(name));
+}
+
 bool completion_refuse_size(struct completion *c, int32_t cause, const char *what, size_t size, int64_t most)
 {
     if (size <= (size_t)most) return true;
@@ -103,7 +111,7 @@ static bool check_sequence(struct completion *c)
     for (size_t i = 0; i < r->commands_count; i++) {
         const struct command_type *type = type_of(r->commands[i]);
         if (type == NULL) return completion_refuse(c, 0, "command %zu is of a type that is not known: %d", i, r->commands[i]->command_type);
-        if (c->closes && !type->is_closing) return completion_refuse(c, 0, "command %zu comes after one that closes the workflow", i);
+        if (c->closes) return completion_refuse(c, 0, "command %zu comes after one that closes the workflow", i);
         if (type->is_closing) c->closes = true;
     }
     c->is_malformed = false;
@@ -115,13 +123,13 @@ bool commands_check(struct completion *c)
     const pb_ws_RespondWorkflowTaskCompletedRequest *r = c->request;
     if (!check_sequence(c) || !update_decode_messages(c)) return false;
     c->buffered_left = item_count(c->e, ITEM_BUFFERED);
-    bool has_closed = false;
-    for (size_t i = 0; i < r->commands_count && !has_closed; i++) { /* what follows a closing command is ignored */
+    c->next_id = c->e->s->next_event_id + 1 + (c->e->s->task->kind != WORKFLOW_TASK_KIND_NORMAL ? 2 : 0);
+    for (size_t i = 0; i < r->commands_count; i++) {
         const struct command_type *type = type_of(r->commands[i]);
         if (r->commands[i]->attributes_case != type->attributes)
             return completion_refuse(c, type->cause, "command %zu has attributes that are not those of its type", i);
         if (!type->check(c, r->commands[i])) return false;
-        has_closed = type->is_closing;
+        if (type->type != COMMAND_TYPE_PROTOCOL_MESSAGE || update_message_writes(c, r->commands[i])) c->next_id++;
     }
     return update_check_messages(c) && (!c->closes || c->buffered_left == 0 ||
            completion_refuse(c, WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND, "new events came while the workflow decided to close"));
@@ -132,7 +140,10 @@ void commands_apply(struct completion *c)
     const pb_ws_RespondWorkflowTaskCompletedRequest *r = c->request;
     for (size_t i = 0; i < r->commands_count; i++) {
         const struct command_type *type = type_of(r->commands[i]);
-        if (type->is_closing) update_apply_messages(c); /* answers go before the end */
+        if (type->is_closing) { /* answers, and what other commands brought about, go before the end */
+            update_apply_messages(c);
+            event_flush_buffer(c->e, c->step);
+        }
         type->apply(c, r->commands[i]);
         if (type->is_closing) return;
     }
@@ -145,6 +156,7 @@ static void completion_fini(struct completion *c)
 {
     map_fini(&c->timers);
     map_fini(&c->activities);
+    map_fini(&c->scheduled);
     map_fini(&c->cancels);
     map_fini(&c->children);
 }
@@ -164,12 +176,24 @@ static err out_of_budget(struct completion *c)
 }
 
 /* The completion is bad: its first attempt is recorded as failed, later ones are just refused. (F022, F023) */
+static err refuse_request(struct completion *c)
+{
+    err code = FAIL(c->step, c->code != ERR_NONE ? c->code : ERR_INVALID, "%.*s", STR_ARG(c->why));
+    if (c->code == ERR_NAMESPACE_NOT_FOUND && c->step->error != NULL) {
+        pb_errordetails_NamespaceNotFoundFailure *detail = pb_new(c->step->arena, pb_errordetails_NamespaceNotFoundFailure);
+        detail->namespace = c->namespace;
+        c->step->error->detail_type = &pb_errordetails_NamespaceNotFoundFailure_type;
+        c->step->error->detail = detail;
+    }
+    return code;
+}
+
 static err refuse(struct completion *c, bool *fail_step)
 {
     struct execution *e = c->e;
     struct step *step = c->step;
     bool is_unhandled = c->cause == WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND;
-    if (c->is_malformed || (e->s->task->attempt > 1 && !is_unhandled && !c->is_fatal)) return FAIL(step, ERR_INVALID, "%.*s", STR_ARG(c->why));
+    if (c->is_malformed || (e->s->task->attempt > 1 && !is_unhandled && !c->is_fatal)) return refuse_request(c);
     *fail_step = true;
     if (is_unhandled) e->s->is_close_retried = true;
     pb_failure_Failure *failure = server_failure(step->arena, c->why, false);

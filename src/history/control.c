@@ -108,6 +108,10 @@ err execution_update_options(struct execution *e, struct step *step, const pb_ws
         else if (priority_path(path, "priority.fairness_key", "priority.fairnessKey")) priority->fairness_key = from->fairness_key, has_priority = true;
         else if (priority_path(path, "priority.fairness_weight", "priority.fairnessWeight")) priority->fairness_weight = from->fairness_weight, has_priority = true;
     }
+    if (!has_priority && o->versioning_override == NULL && e->s->versioning_override == NULL) { /* nothing changes */
+        describe_options(e, step, reply);
+        return ERR_NONE;
+    }
     event *ev = event_new(step, EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED);
     pb_history_WorkflowExecutionOptionsUpdatedEventAttributes *a = EVENT_SET(step, ev, workflow_execution_options_updated_event_attributes);
     a->identity = r->identity;

@@ -66,13 +66,21 @@ static int64_t write_now(struct execution *e, struct step *step, event *ev)
 int64_t event_add(struct execution *e, struct step *step, event *ev)
 {
     ensure(execution_is_open(e));
+    bool is_speculative = task_is(e, WORKFLOW_TASK_STATE_SCHEDULED) && e->s->task->kind == WORKFLOW_TASK_KIND_SPECULATIVE;
+    if (is_speculative && waits_for_task(ev->event_type)) workflow_task_make_normal(e, step); /* its events go before this one */
     if (!task_is(e, WORKFLOW_TASK_STATE_STARTED) || !waits_for_task(ev->event_type)) return write_now(e, step, ev);
     if (e->s->task->kind == WORKFLOW_TASK_KIND_SPECULATIVE) workflow_task_write_held(e, step); /* a task with news is there to stay */
+    event_add_late(e, step, ev);
+    return EVENT_BUFFERED;
+}
+
+void event_add_late(struct execution *e, struct step *step, event *ev)
+{
+    (void)step;
     struct item *item = item_new(e, ITEM_BUFFERED, ++e->s->last_buffered, STR_EMPTY);
     item->buffered->number = e->s->last_buffered;
     item->buffered->event = PB_ENCODE_ARENA(pb_history_HistoryEvent, ev, &item->arena);
     e->buffered_bytes += item->buffered->event.size;
-    return EVENT_BUFFERED;
 }
 
 bool event_has_buffered(const struct execution *e) { return item_count(e, ITEM_BUFFERED) != 0; }

@@ -19,6 +19,8 @@ event *event_new(struct step *step, int32_t type);
 /* Writes it to the history and returns its id, or buffers it and returns EVENT_BUFFERED. */
 enum { EVENT_BUFFERED = -1 };
 int64_t event_add(struct execution *e, struct step *step, event *ev);
+/* Buffers it in any case: it is written at the next event_flush_buffer. */
+void event_add_late(struct execution *e, struct step *step, event *ev);
 bool event_buffered_is_sound(struct str bytes, struct arena *arena);
 bool event_has_buffered(const struct execution *e);
 /* Gives buffered events their ids: first the others in order, then what closes activities and children. Returns whether

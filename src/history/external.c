@@ -4,6 +4,8 @@
 
 /* ---- the sender ---- */
 
+static bool run_id_is_fit(struct str run_id) { return str_is_empty(run_id) || uuid_is_valid(run_id); }
+
 bool external_check_cancel(struct completion *c, const pb_command_Command *command)
 {
     enum { BAD = WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_ATTRIBUTES };
@@ -11,7 +13,8 @@ bool external_check_cancel(struct completion *c, const pb_command_Command *comma
     const struct limits *limits = c->step->limits;
     if (str_is_empty(a->workflow_id)) return completion_refuse(c, BAD, "the workflow to cancel has no id");
     if ((int64_t)a->workflow_id.size > limits->id_length_max) return completion_refuse(c, BAD, "the id of the workflow to cancel is too long");
-    if (namespace_find(c->step, a->namespace) == NULL) return completion_refuse(c, BAD, "the namespace of the workflow to cancel does not exist");
+    if (!run_id_is_fit(a->run_id)) return completion_refuse(c, BAD, "the run id of the workflow to cancel is not a UUID");
+    if (namespace_find(c->step, a->namespace) == NULL) return completion_refuse_namespace(c, a->namespace);
     if (completion_met_id(&c->children, a->workflow_id) != ID_NOT_MET)
         return completion_refuse(c, BAD, "workflow %.*s is started and cancelled in the same task", STR_ARG(a->workflow_id));
     if ((int64_t)external_count(c->e, true) + c->new_cancels++ >= limits->pending_cancels_max)
@@ -27,9 +30,10 @@ bool external_check_signal(struct completion *c, const pb_command_Command *comma
     const struct limits *limits = c->step->limits;
     if (a->execution == NULL || str_is_empty(a->execution->workflow_id)) return completion_refuse(c, BAD, "the workflow to signal has no id");
     if ((int64_t)a->execution->workflow_id.size > limits->id_length_max) return completion_refuse(c, BAD, "the id of the workflow to signal is too long");
+    if (!run_id_is_fit(a->execution->run_id)) return completion_refuse(c, BAD, "the run id of the workflow to signal is not a UUID");
     if (str_is_empty(a->signal_name)) return completion_refuse(c, BAD, "a signal to another workflow has no name");
     if ((int64_t)a->signal_name.size > limits->id_length_max) return completion_refuse(c, BAD, "the name of a signal is too long");
-    if (namespace_find(c->step, a->namespace) == NULL) return completion_refuse(c, BAD, "the namespace of the workflow to signal does not exist");
+    if (namespace_find(c->step, a->namespace) == NULL) return completion_refuse_namespace(c, a->namespace);
     if ((int64_t)external_count(c->e, false) + c->new_signals++ >= limits->pending_signals_max)
         return completion_refuse(c, WORKFLOW_TASK_FAILED_CAUSE_PENDING_SIGNALS_LIMIT_EXCEEDED,
                                  "%" PRId64 " signals are pending, which is the limit", limits->pending_signals_max);
@@ -44,7 +48,7 @@ int64_t external_count(const struct execution *e, bool is_cancel)
     return count;
 }
 
-static pb_store_External *pend(struct completion *c, int64_t id, const struct namespace_info *ns, struct str workflow_id, struct str run_id, bool is_cancel)
+static pb_store_External *pend(struct completion *c, int64_t id, const struct namespace_info *ns, struct str workflow_id, struct str run_id, struct str control, bool is_cancel)
 {
     struct item *item = item_new(c->e, ITEM_EXTERNAL, id, STR_EMPTY);
     pb_store_External *x = item->external;
@@ -57,6 +61,7 @@ static pb_store_External *pend(struct completion *c, int64_t id, const struct na
     x->namespace_name = item_str(item, ns->name);
     x->task_completed_event_id = c->completed_event_id;
     x->request_id = item_str(item, uuid_new(c->step));
+    x->control = item_str(item, control);
     return x;
 }
 
@@ -76,7 +81,7 @@ void external_cancel(struct completion *c, const pb_command_Command *command)
     a->child_workflow_only = from->child_workflow_only;
     a->reason = from->reason;
     int64_t id = event_add(c->e, c->step, ev);
-    const pb_store_External *x = pend(c, id, ns, from->workflow_id, from->run_id, true);
+    const pb_store_External *x = pend(c, id, ns, from->workflow_id, from->run_id, from->control, true);
     pb_store_Message *m = message_new(c->step, c->e, pb_store_Message_request_cancel_tag);
     m->request_cancel = pb_new(c->step->arena, pb_store_RequestCancel);
     m->request_cancel->request_id = x->request_id;
@@ -103,7 +108,7 @@ void external_signal(struct completion *c, const pb_command_Command *command)
     a->child_workflow_only = from->child_workflow_only;
     a->header = from->header;
     int64_t id = event_add(c->e, c->step, ev);
-    const pb_store_External *x = pend(c, id, ns, from->execution->workflow_id, from->execution->run_id, false);
+    const pb_store_External *x = pend(c, id, ns, from->execution->workflow_id, from->execution->run_id, from->control, false);
     pb_store_Message *m = message_new(c->step, c->e, pb_store_Message_signal_tag);
     m->signal = pb_new(c->step->arena, pb_store_Signal);
     m->signal->request_id = x->request_id;
@@ -159,7 +164,7 @@ void external_receive_cancel(struct step *step, struct execution *target, const 
     bool is_there = target != NULL && !is_self(target, m->sender) && (!r->is_child_only || is_child_of(target, m->sender));
     int32_t cause = is_there ? 0 : CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND;
     if (is_there && execution_is_open(target) && !target->s->is_cancel_requested)
-        cancel_record(target, step, r->reason, STR_EMPTY, r->request_id, m->sender, r->initiated_event_id);
+        cancel_record(target, step, r->reason, STR("history-service"), r->request_id, m->sender, r->initiated_event_id);
     answer(step, target, m->sender, true, r->initiated_event_id, cause);
 }
 
@@ -172,7 +177,8 @@ void external_receive_signal(struct step *step, struct execution *target, const 
     if (is_new && signal_is_over_limit(target, step->limits)) {
         cause = SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED;
     } else if (is_new) {
-        pb_ws_SignalWorkflowExecutionRequest request = {.signal_name = r->signal_name, .input = r->input, .header = r->header, .request_id = r->request_id};
+        pb_ws_SignalWorkflowExecutionRequest request = {.signal_name = r->signal_name, .input = r->input, .header = r->header, .request_id = r->request_id,
+                                                       .identity = STR("history-service")};
         signal_from_workflow(target, step, &request, m->sender);
     }
     answer(step, target, m->sender, false, r->initiated_event_id, cause);

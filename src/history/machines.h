@@ -43,21 +43,25 @@ struct completion {
     int64_t completed_event_id;
     bool wants_task;           /* an activity was cancelled on the spot */
     /* of the check */
+    int64_t next_id;           /* of the event that the command being checked will write */
+    err code;                  /* of the refusal; 0 = ERR_INVALID */
     int32_t cause;             /* WORKFLOW_TASK_FAILED_CAUSE_*; 0 = good */
-    struct str why;
+    struct str why, namespace;
     bool is_fatal;             /* the run is to be terminated */
     bool is_malformed;         /* the request is refused without an event */
     bool closes;
     size_t buffered_left;      /* buffered events, without timers that are cancelled */
     struct update_message *messages; /* as many as the request has */
     int64_t new_activities, new_children, new_signals, new_cancels;
-    struct map timers, activities, cancels, children; /* ids met so far in this completion */
+    struct map timers, activities, scheduled, cancels, children; /* ids met so far in this completion */
 };
 /* Everything that can be wrong, before anything is changed. */
 bool commands_check(struct completion *c);
 void commands_apply(struct completion *c);
 /* Refuses the completion; returns false. */
 bool completion_refuse(struct completion *c, int32_t cause, const char *format, ...) PRINTF_LIKE(3, 4);
+/* There is no namespace of this name: refused without an event; returns false. */
+bool completion_refuse_namespace(struct completion *c, struct str name);
 /* Past `most` bytes the run is terminated; true when it is within. */
 MUST_USE bool completion_refuse_size(struct completion *c, int32_t cause, const char *what, size_t size, int64_t most);
 
@@ -193,6 +197,7 @@ bool update_check_message(struct completion *c, const pb_command_Command *comman
 void update_apply_message(struct completion *c, const pb_command_Command *command);
 bool update_decode_messages(struct completion *c);
 bool update_check_messages(struct completion *c);
+bool update_message_writes(struct completion *c, const pb_command_Command *command); /* an event, that is */
 void update_apply_messages(struct completion *c); /* those that no command has placed */
 /* A speculative task whose updates were all rejected leaves no trace. (F027) */
 bool update_may_discard(const struct completion *c);

@@ -208,7 +208,8 @@ static void apply_child_started(struct rebuild *r)
     if (a->workflow_execution != NULL) item->child->run_id = item_str(item, a->workflow_execution->run_id);
 }
 
-static void pend_external(struct rebuild *r, bool is_cancel, struct str namespace_id, struct str name, const pb_common_WorkflowExecution *execution, int64_t task)
+static void pend_external(struct rebuild *r, bool is_cancel, struct str namespace_id, struct str name, const pb_common_WorkflowExecution *execution, int64_t task,
+                          struct str control)
 {
     struct item *item = item_new(r->e, ITEM_EXTERNAL, r->ev->event_id, STR_EMPTY);
     item->external->initiated_event_id = r->ev->event_id;
@@ -216,6 +217,7 @@ static void pend_external(struct rebuild *r, bool is_cancel, struct str namespac
     item->external->namespace_id = item_str(item, namespace_id);
     item->external->namespace_name = item_str(item, name);
     item->external->task_completed_event_id = task;
+    item->external->control = item_str(item, control);
     if (execution == NULL) return;
     item->external->workflow_id = item_str(item, execution->workflow_id);
     item->external->run_id = item_str(item, execution->run_id);
@@ -300,12 +302,12 @@ static void apply_other_workflow_event(struct rebuild *r)
 #undef ENDS_CHILD
     case EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: {
         const pb_history_RequestCancelExternalWorkflowExecutionInitiatedEventAttributes *a = ev->request_cancel_external_workflow_execution_initiated_event_attributes;
-        pend_external(r, true, a->namespace_id, a->namespace, a->workflow_execution, a->workflow_task_completed_event_id);
+        pend_external(r, true, a->namespace_id, a->namespace, a->workflow_execution, a->workflow_task_completed_event_id, a->control);
         break;
     }
     case EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: {
         const pb_history_SignalExternalWorkflowExecutionInitiatedEventAttributes *a = ev->signal_external_workflow_execution_initiated_event_attributes;
-        pend_external(r, false, a->namespace_id, a->namespace, a->workflow_execution, a->workflow_task_completed_event_id);
+        pend_external(r, false, a->namespace_id, a->namespace, a->workflow_execution, a->workflow_task_completed_event_id, a->control);
         break;
     }
 #define ENDS_EXTERNAL(type, field) case type: end_item(r, ITEM_EXTERNAL, ev->field->initiated_event_id); break;

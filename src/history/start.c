@@ -311,15 +311,21 @@ static err attach(struct step *step, struct execution *current, const pb_ws_Star
 static void end_existing(struct step *step, struct execution *current, struct str new_run_id)
 {
     struct str reason = arena_printf(step->arena, "replaced by run %.*s, as the id conflict policy says", STR_ARG(new_run_id));
-    close_terminate(current, step, reason, NULL, STR("history-service"), NULL, 0);
+    pb_common_Payloads *details = pb_new(step->arena, pb_common_Payloads);
+    pb_common_Payload *payload = PB_PUSH_NEW(step->arena, details, payloads);
+    pb_common_Payload_MetadataEntry *encoding = PB_PUSH_NEW(step->arena, payload, metadata);
+    encoding->key = STR("encoding");
+    encoding->value = STR("json/plain");
+    payload->data = arena_printf(step->arena, "\"replaced by run %.*s\"", STR_ARG(new_run_id));
+    close_terminate(current, step, reason, details, STR("history-service"), NULL, 0);
 }
 
-static void hand_out_first(struct step *step, struct execution *e, struct str identity, pb_ws_StartWorkflowExecutionResponse *reply)
+static void hand_out_first(struct step *step, struct execution *e, const pb_ws_StartWorkflowExecutionRequest *r, pb_ws_StartWorkflowExecutionResponse *reply)
 {
     if (!task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) return;
     step_take_back_task(step, TASK_WORKFLOW, e->s->run_key, e->s->task->stamp);
     struct task_history history;
-    workflow_task_take(e, step, identity, uuid_new(step));
+    workflow_task_take(e, step, r->identity, r->request_id);
     workflow_task_reply(e, step, false, &reply->eager_workflow_task, &history);
 }
 
@@ -375,7 +381,7 @@ err workflow_start(struct step *step, struct execution *current, const pb_ws_Sta
     b.is_eager = request->request_eager_execution && step->limits->eager_workflow_start != 0 && b.backoff.ns == 0;
     struct execution *e = run_begin(step, step->ns, &b);
     start_reply(step, e, true, r);
-    if (b.is_eager) hand_out_first(step, e, request->identity, r);
+    if (b.is_eager) hand_out_first(step, e, request, r);
     *run = e;
     return ERR_NONE;
 }

@@ -313,6 +313,11 @@ bool update_check_message(struct completion *c, const pb_command_Command *comman
     return message_by_id(c, id) != NULL || completion_refuse(c, BAD, "there is no message %.*s", STR_ARG(id));
 }
 
+bool update_message_writes(struct completion *c, const pb_command_Command *command)
+{
+    return message_by_id(c, command->protocol_message_command_attributes->message_id)->rejection == NULL;
+}
+
 static void accept(struct completion *c, const struct update_message *u)
 {
     struct execution *e = c->e;

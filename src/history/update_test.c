@@ -123,7 +123,7 @@ TEST(f027_rejected_updates_leave_no_trace)
 TEST(f027_a_speculative_task_stays_when_events_came_or_a_command_is_given)
 {
     static const struct { const char *name; int what; const char *history; } rows[] = {
-        {"a signal before it was taken", 0, "WorkflowExecutionSignaled WorkflowTaskScheduled WorkflowTaskStarted WorkflowTaskCompleted"},
+        {"a signal before it was taken", 0, "WorkflowTaskScheduled WorkflowExecutionSignaled WorkflowTaskStarted WorkflowTaskCompleted"},
         {"a signal while it ran", 1, "WorkflowTaskScheduled WorkflowTaskStarted WorkflowTaskCompleted WorkflowExecutionSignaled WorkflowTaskScheduled"},
         {"a command", 2, "WorkflowTaskScheduled WorkflowTaskStarted WorkflowTaskCompleted TimerStarted"},
         {"nobody took it for five seconds", 3, "WorkflowTaskScheduled WorkflowTaskStarted WorkflowTaskCompleted"},
