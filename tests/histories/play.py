@@ -4,10 +4,11 @@ import asyncio
 import fnmatch
 from typing import Any
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
 import scenarios
-from steps import Script
+from steps import NAMESPACE, Script
 
 AT_ONCE = 12
 
@@ -15,6 +16,7 @@ AT_ONCE = 12
 async def play_all(address: str, pattern: str = "*") -> dict[str, Any]:
     """What each scenario saw; {"broken": words} where it could not be played."""
     client = await Client.connect(address)
+    await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=NAMESPACE), retry=True)  # it may still be starting
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(name: str, play: Any) -> tuple[str, Any]:

@@ -1,0 +1,210 @@
+"""Histories written by our server replay in the official Replayer: a corpus that uses every command but those of Nexus."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.api.enums.v1 import EventType, IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowHistory, WorkflowHandle
+from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
+
+pytestmark = pytest.mark.asyncio
+
+COLOUR = SearchAttributeKey.for_keyword("CustomKeywordField")
+
+
+@activity.defn
+async def add(a: int, b: int) -> int:
+    return a + b
+
+
+@activity.defn
+async def flaky() -> int:
+    if activity.info().attempt < 2:
+        raise ApplicationError("not yet")
+    return activity.info().attempt
+
+
+@activity.defn
+async def endless() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(0.05)
+
+
+@workflow.defn
+class Everything:
+    """Each step is one kind of command; what it returns is the same at each replay."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.said: list[str] = []
+
+    @workflow.run
+    async def run(self, partner: str) -> list[str]:
+        self.total += await workflow.execute_activity(add, args=[1, 2], start_to_close_timeout=timedelta(seconds=10))
+        self.total += await workflow.execute_activity(flaky, start_to_close_timeout=timedelta(seconds=10),
+                                                      retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10)))
+        self.total += await workflow.execute_local_activity(add, args=[3, 4], start_to_close_timeout=timedelta(seconds=10))
+        if workflow.patched("better"):
+            self.said.append("patched")
+        workflow.upsert_search_attributes([COLOUR.value_set("red")])
+        workflow.upsert_memo({"note": "kept"})
+        await self.cancel_things()
+        await self.talk(partner)
+        self.said += [str(self.total), str(workflow.uuid4()), str(workflow.random().random())]
+        await workflow.wait_condition(lambda: self.total > 100)
+        return self.said
+
+    async def cancel_things(self) -> None:
+        started = workflow.start_activity(endless, start_to_close_timeout=timedelta(seconds=30), heartbeat_timeout=timedelta(seconds=5),
+                                          cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
+        timer = asyncio.create_task(asyncio.sleep(1000))
+        await asyncio.sleep(0.3)
+        timer.cancel()
+        started.cancel()
+        try:
+            await started
+        except BaseException as e:
+            self.said.append(type(e).__name__)
+
+    async def talk(self, partner: str) -> None:
+        other = workflow.get_external_workflow_handle(partner)
+        await other.signal("note", "hello")
+        await other.cancel()
+        child = await workflow.start_child_workflow(Child.run, 3, id=f"{workflow.info().workflow_id}-child")
+        await child.signal(Child.note, "hello child")
+        self.said.append(str(await child))
+        slow = await workflow.start_child_workflow(Child.run, -1, id=f"{workflow.info().workflow_id}-slow",
+                                                   cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED)
+        slow.cancel()
+        try:
+            await slow
+        except BaseException as e:
+            self.said.append(type(e).__name__)
+
+    @workflow.update
+    async def grow(self, by: int) -> int:
+        await asyncio.sleep(0.01)
+        self.total += by
+        return self.total
+
+    @grow.validator
+    def check_grow(self, by: int) -> None:
+        if by < 0:
+            raise ApplicationError("only upwards")
+
+
+@workflow.defn
+class Child:
+    """Counts down by continuing as new; below zero it waits to be cancelled."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @workflow.run
+    async def run(self, left: int) -> str:
+        if left < 0:
+            await workflow.wait_condition(lambda: False)
+        if left > 2:
+            await workflow.wait_condition(lambda: len(self.notes) > 0)
+        if left > 1:
+            workflow.continue_as_new(left - 1)
+        return "counted"
+
+    @workflow.signal
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@workflow.defn
+class Fails:
+    @workflow.run
+    async def run(self) -> None:
+        await asyncio.sleep(0.01)
+        raise ApplicationError("as told", "detail", type="Told")
+
+
+WORKFLOWS = [Everything, Child, Fails]
+
+WANTED = {
+    "ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_CANCEL_REQUESTED", "TIMER_STARTED", "TIMER_CANCELED", "WORKFLOW_EXECUTION_COMPLETED",
+    "WORKFLOW_EXECUTION_FAILED", "WORKFLOW_EXECUTION_CANCELED", "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED", "MARKER_RECORDED",
+    "WORKFLOW_EXECUTION_CONTINUED_AS_NEW", "START_CHILD_WORKFLOW_EXECUTION_INITIATED", "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED",
+    "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", "WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "WORKFLOW_EXECUTION_UPDATE_COMPLETED", "WORKFLOW_PROPERTIES_MODIFIED",
+    "TIMER_FIRED", "ACTIVITY_TASK_CANCELED", "CHILD_WORKFLOW_EXECUTION_COMPLETED", "CHILD_WORKFLOW_EXECUTION_CANCELED",
+    "WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_EXECUTION_SIGNALED", "ACTIVITY_TASK_COMPLETED",
+}
+
+
+async def chain(client: Client, workflow_id: str, run_id: str) -> list[WorkflowHistory]:
+    """The histories of a run and of those that it continued as."""
+    found = []
+    while run_id:
+        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        found.append(history)
+        run_id = history.events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    return found
+
+
+async def make_corpus(client: Client, queue: str) -> list[WorkflowHistory]:
+    await add_attribute(client)
+    name = f"replay-{uuid.uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=[add, flaky, endless], workflow_runner=UnsandboxedWorkflowRunner(),
+                      max_cached_workflows=0):  # so that each task replays from the first event
+        partner = await client.start_workflow(Child.run, -1, id=f"{name}-partner", task_queue=queue)
+        fails = await client.start_workflow(Fails.run, id=f"{name}-fails", task_queue=queue)
+        main = await client.start_workflow(Everything.run, partner.id, id=name, task_queue=queue)
+        await main.execute_update(Everything.grow, 1)
+        with pytest.raises(Exception):
+            await main.execute_update(Everything.grow, -1)
+        await main.execute_update(Everything.grow, 1000)
+        await main.result()
+        for handle in (partner, fails):
+            with pytest.raises(Exception):
+                await handle.result()
+    histories = []
+    for id_ in (name, partner.id, fails.id, f"{name}-child", f"{name}-slow"):
+        histories += await chain(client, id_, await first_run(client.get_workflow_handle(id_)))
+    return histories
+
+
+async def first_run(handle: WorkflowHandle) -> str:
+    started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+    return started.first_execution_run_id
+
+
+async def add_attribute(client: Client) -> None:
+    await client.operator_service.add_search_attributes(AddSearchAttributesRequest(
+        namespace="default", search_attributes={COLOUR.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD}), retry=True)
+
+
+async def test_what_was_written_here_replays(client, queue):
+    corpus = await make_corpus(client, queue)
+    seen = {EventType.Name(e.event_type).removeprefix("EVENT_TYPE_") for h in corpus for e in h.events}
+    assert WANTED <= seen, WANTED - seen
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=UnsandboxedWorkflowRunner())
+    for history in corpus:
+        await replayer.replay_workflow(history)
+        copy = WorkflowHistory.from_json(history.workflow_id, history.to_json())  # as files of histories come in
+        await replayer.replay_workflow(copy)
+
+
+async def test_other_code_does_not_replay(client, queue):
+    """The check above can fail."""
+    corpus = await make_corpus(client, queue)
+
+    @workflow.defn(name="Fails")
+    class OtherFails:
+        @workflow.run
+        async def run(self) -> None:
+            await workflow.execute_activity(add, args=[1, 1], start_to_close_timeout=timedelta(seconds=1))
+
+    history = next(h for h in corpus if h.workflow_id.endswith("-fails"))
+    with pytest.raises(workflow.NondeterminismError):
+        await Replayer(workflows=[OtherFails], workflow_runner=UnsandboxedWorkflowRunner()).replay_workflow(history)
