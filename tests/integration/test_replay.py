@@ -8,7 +8,7 @@ import pytest
 from temporalio import activity, workflow
 from temporalio.api.enums.v1 import EventType, IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.client import Client, WorkflowHistory, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
 from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
@@ -161,12 +161,12 @@ async def make_corpus(client: Client, queue: str) -> list[WorkflowHistory]:
         fails = await client.start_workflow(Fails.run, id=f"{name}-fails", task_queue=queue)
         main = await client.start_workflow(Everything.run, partner.id, id=name, task_queue=queue)
         await main.execute_update(Everything.grow, 1)
-        with pytest.raises(Exception):
+        with pytest.raises(WorkflowUpdateFailedError):
             await main.execute_update(Everything.grow, -1)
         await main.execute_update(Everything.grow, 1000)
         await main.result()
         for handle in (partner, fails):
-            with pytest.raises(Exception):
+            with pytest.raises(WorkflowFailureError):
                 await handle.result()
     histories = []
     for id_ in (name, partner.id, fails.id, f"{name}-child", f"{name}-slow"):
@@ -195,16 +195,18 @@ async def test_what_was_written_here_replays(client, queue):
         await replayer.replay_workflow(copy)
 
 
+@workflow.defn(name="Fails")
+class OtherFails:
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.execute_activity(add, args=[1, 1], start_to_close_timeout=timedelta(seconds=1))
+
+
 async def test_other_code_does_not_replay(client, queue):
     """The check above can fail."""
-    corpus = await make_corpus(client, queue)
-
-    @workflow.defn(name="Fails")
-    class OtherFails:
-        @workflow.run
-        async def run(self) -> None:
-            await workflow.execute_activity(add, args=[1, 1], start_to_close_timeout=timedelta(seconds=1))
-
-    history = next(h for h in corpus if h.workflow_id.endswith("-fails"))
+    async with Worker(client, task_queue=queue, workflows=[Fails], workflow_runner=UnsandboxedWorkflowRunner()):
+        handle = await client.start_workflow(Fails.run, id=f"replay-{uuid.uuid4()}", task_queue=queue)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
     with pytest.raises(workflow.NondeterminismError):
-        await Replayer(workflows=[OtherFails], workflow_runner=UnsandboxedWorkflowRunner()).replay_workflow(history)
+        await Replayer(workflows=[OtherFails], workflow_runner=UnsandboxedWorkflowRunner()).replay_workflow(await handle.fetch_history())
