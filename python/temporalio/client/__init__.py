@@ -286,7 +286,9 @@ else:
             LocalReturnType MethodAsyncNoParam MethodAsyncSingleParam MethodSyncOrAsyncNoParam
             MethodSyncOrAsyncSingleParam MultiParamSpec ParamType ReturnType SelfType
         """,
-        "._history": "WorkflowHistory WorkflowHistoryEventAsyncIterator WorkflowHistoryEventFilterType _history_from_json",
+        "._history": (
+            "WorkflowHistory WorkflowHistoryEventAsyncIterator WorkflowHistoryEventFilterType _history_from_json"
+        ),
         "._impl": "_ClientImpl",
     }
     __getattr__ = lazy_attributes(__name__, {name: home for home, names in _HOMES.items() for name in names.split()})

@@ -138,7 +138,7 @@ class ScheduleIntervalSpec:
 
 @dataclass
 class ScheduleSpec:
-    """When a schedule acts: at all times of its calendars, intervals and cron expressions that are not to be skipped."""
+    """When a schedule acts: all times of its calendars, intervals and cron expressions that are not to be skipped."""
 
     calendars: Sequence[ScheduleCalendarSpec] = dataclasses.field(default_factory=list)
     """Times by calendar."""

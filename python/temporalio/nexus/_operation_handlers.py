@@ -150,9 +150,12 @@ class TemporalOperationHandler(OperationHandler[InputT, OutputT]):
         context = TemporalCancelOperationContext._from_cancel_operation_context(ctx)
         try:
             parts = OperationToken.decode(token)
+            if parts.type == OperationTokenType.ACTIVITY and not parts.run_id:
+                raise TypeError("expected non-empty run id for token type `ACTIVITY`")
         except TypeError as err:
+            # The caller's server kept the token as it was given: a bad one is this side's doing, and stays bad
             raise nexusrpc.HandlerError(
-                "The operation's token cannot be read", type=HandlerErrorType.BAD_REQUEST
+                "The operation's token cannot be read", type=HandlerErrorType.INTERNAL, retryable_override=False
             ) from err
         if parts.type == OperationTokenType.WORKFLOW:
             await self.cancel_workflow_run(context, CancelWorkflowRunOptions(parts.workflow_id or ""))
