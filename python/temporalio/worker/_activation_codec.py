@@ -124,6 +124,8 @@ class ActivationCodec:
             converter = self._for(instance, _COMMAND_COMMANDS.get(variant, 0), value.get("seq", 0), "", "")
             if variant == "signal_external":
                 converter = self._for_signal(instance, value)
+            elif variant in ("complete_workflow", "fail_workflow"):
+                converter = self._for_result(instance, converter)
             outbound, failures = converter._outbound_dicts, converter._outbound_failure_dict
             await self._visit(value, _COMMANDS.get(variant, ()), outbound, failures)
             if "user_metadata" in command:
@@ -158,6 +160,22 @@ class ActivationCodec:
         return converter._with_store_context(
             StorageDriverStoreContext(
                 target=StorageDriverWorkflowInfo(namespace=info.namespace, id=target, run_id=run_id)
+            )
+        )
+
+    @staticmethod
+    def _for_result(instance: Optional[WorkflowInstance], converter: DataConverter) -> DataConverter:
+        """A child's result is stored with its parent, whose replays need it when the child is long forgotten."""
+        parent = instance.get_info().parent if instance is not None else None
+        if parent is None or converter.external_storage is None:
+            return converter
+        from temporalio.converter import StorageDriverStoreContext, StorageDriverWorkflowInfo
+
+        return converter._with_store_context(
+            StorageDriverStoreContext(
+                target=StorageDriverWorkflowInfo(
+                    namespace=parent.namespace, id=parent.workflow_id, run_id=parent.run_id
+                )
             )
         )
 

@@ -33,9 +33,11 @@ from ._interceptor import (
     Interceptor,
 )
 from ._shared_state import SharedHeartbeatSender, SharedStateManager
+from ._workflow_commands import STORED_ELSEWHERE
 
 if TYPE_CHECKING:
     from temporalio import _core
+    import temporalio.converter
     from temporalio.client import Client
     from temporalio.converter import DataConverter
 
@@ -338,10 +340,13 @@ class ActivityWorker:
         return self._data_converter.failure_converter._to_dict(error, self._converter)
 
     def _converters(self, running: RunningActivity) -> DataConverter:
-        if not self._is_context_aware:
-            return self._data_converter
+        converter = self._data_converter
         start = running.start
-        return self._data_converter.with_context(
+        if converter.external_storage is not None:
+            converter = converter._with_store_context(self._store_context(start))
+        if not self._is_context_aware:
+            return converter
+        return converter.with_context(
             ActivitySerializationContext(
                 namespace=start.get("workflow_namespace") or self._client().namespace,
                 activity_id=start.get("activity_id"),
@@ -352,6 +357,31 @@ class ActivityWorker:
                 is_local=start.get("is_local", False),
             )
         )
+
+    def _store_context(self, start: Message) -> temporalio.converter.StorageDriverStoreContext:
+        from temporalio.converter import (
+            StorageDriverActivityInfo,
+            StorageDriverStoreContext,
+            StorageDriverWorkflowInfo,
+        )
+
+        namespace = start.get("workflow_namespace") or self._client().namespace
+        target: StorageDriverActivityInfo | StorageDriverWorkflowInfo
+        if start.get("workflow_id"):
+            target = StorageDriverWorkflowInfo(
+                namespace=namespace,
+                id=start["workflow_id"],
+                run_id=start.get("workflow_run_id") or None,
+                type=start.get("workflow_type") or None,
+            )
+        else:
+            target = StorageDriverActivityInfo(
+                namespace=namespace,
+                id=start.get("activity_id"),
+                run_id=start.get("activity_run_id") or None,
+                type=start["activity_type"],
+            )
+        return StorageDriverStoreContext(target=target)
 
     # -------------------------------------------------------------------------------------------------- on a thread only
 
@@ -388,7 +418,10 @@ class ActivityWorker:
             try:
                 running.converter = converter = self._converters(running)
                 if converter._has_transform:
-                    await self._decode_start(running, converter)
+                    try:
+                        await self._decode_start(running, converter)
+                    except Exception as err:
+                        raise ApplicationError("Failed decoding arguments", type=type(err).__name__) from err
                 args = self._args(running, running.start.get("input") or (), converter)
                 result = await self._execute(running, args, converter)
                 running.done = True
@@ -480,6 +513,8 @@ class ActivityWorker:
         hints = definition.arg_types
         if hints is not None and len(hints) != len(payloads):
             hints = None
+        if any("external_payloads" in payload for payload in payloads):
+            raise ApplicationError(STORED_ELSEWHERE, type="StorageNotConfigured")
         try:
             values: list[Any] = converter.payload_converter._from_dicts(payloads, hints)
             return values

@@ -21,7 +21,7 @@ import temporalio.common
 import temporalio.workflow
 from temporalio._values import to_datetime, to_timedelta, to_timedelta_or_none
 from temporalio.converter._messages import headers_to_protos
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from ._activation_codec import ActivationCodec
 from ._deadlock import Slot, Watchdog
@@ -50,6 +50,14 @@ class ActivationSource(Protocol):
 
     def next_activation(self, timeout: Optional[float]) -> Optional[Message]: ...
     def complete_activation(self, completion: Message) -> None: ...
+
+
+class _UndecodableError(Exception):
+    """A codec or store raised a failure while payloads of an activation were decoded."""
+
+    def __init__(self, reason: FailureError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class InterruptDeadlockError(BaseException):
@@ -251,7 +259,7 @@ class WorkflowWorker:
         run_id = act["run_id"]
         try:
             if self._codec.is_needed:
-                self._await(self._codec.decode(act, self._running.get(run_id), self._namespace))
+                self._decode(act, run_id)
             slot.begin(run_id)
             try:
                 completion = self._activate(act)
@@ -259,6 +267,10 @@ class WorkflowWorker:
                 slot.end()
         except InterruptDeadlockError:
             completion = {"run_id": run_id}
+        except _UndecodableError as err:
+            # What it says cannot be had will not be had later either, so the workflow fails
+            failed = self._failed(run_id, err.reason)
+            completion = {"run_id": run_id, "commands": [{"fail_workflow": {"failure": failed["failure"]}}]}
         except Exception as err:
             completion = self._failed(run_id, err)
         if self._finish(slot):
@@ -270,6 +282,12 @@ class WorkflowWorker:
                 logger.exception(f"The completion of workflow run {run_id} could not be encoded")
                 completion = self._failed(run_id, err, "Failed encoding completion")
         self._complete(completion)
+
+    def _decode(self, act: Message, run_id: str) -> None:
+        try:
+            self._await(self._codec.decode(act, self._running.get(run_id), self._namespace))
+        except FailureError as err:
+            raise _UndecodableError(err) from err
 
     def _complete(self, completion: Message) -> None:
         assert self._core is not None

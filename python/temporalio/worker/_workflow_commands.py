@@ -59,6 +59,8 @@ Message = dict[str, Any]
 COMMAND_ACTIVITY, COMMAND_CHILD, COMMAND_SIGNAL, COMMAND_NEXUS = 1, 11, 10, 17
 COMMAND_LOCAL_ACTIVITY = 7  # a marker in history
 
+STORED_ELSEWHERE = "[TMPRL1105] Detected externally stored payload(s) but external storage is not configured."
+
 _INTENTS = {None: 0, VersioningIntent.COMPATIBLE: 1, VersioningIntent.DEFAULT: 2}
 
 
@@ -120,6 +122,9 @@ class CommandBuilder(RunState):
             return []
         if hints is not None and len(hints) != len(payloads):
             hints = None
+        for payload in payloads:
+            if "external_payloads" in payload:
+                raise RuntimeError(STORED_ELSEWHERE)
         try:
             values: list[Any] = (conversion or self._conversion).payload._from_dicts(payloads, hints)
             return values
@@ -597,7 +602,7 @@ class CommandBuilder(RunState):
         if command_info is not None and command_info.command_type == COMMAND_CHILD:
             child = self._children.get(command_info.command_seq)
             if child is not None:
-                workflow_id, run_id, workflow_type = child.id, child.first_execution_run_id, None
+                workflow_id, run_id, workflow_type = child.id, child.first_execution_run_id, child._type
         return StorageDriverStoreContext(
             target=StorageDriverWorkflowInfo(
                 namespace=self._info.namespace, id=workflow_id, run_id=run_id, type=workflow_type

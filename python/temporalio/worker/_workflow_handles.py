@@ -147,6 +147,7 @@ class ChildWorkflowHandleImpl(ChildWorkflowHandle[Any, Any]):
     def __init__(self, run: CommandBuilder, input: StartChildWorkflowInput, converter: Any) -> None:
         self._run = run
         self._id = input.id
+        self._type = input.workflow
         self._ret_type = input.ret_type
         self._converter = converter
         self._first_execution_run_id: Optional[str] = None
