@@ -94,7 +94,7 @@ class OperationToken:
         try:
             kind = OperationTokenType(kind)
         except ValueError:
-            raise TypeError(f"invalid token: unknown token type {kind}") from None
+            raise TypeError(f"invalid token: unknown token type, got {kind}") from None
         version = values.get("v")
         if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
             raise TypeError(f"invalid token: expected version to be an int or null, got {type(version)}")
