@@ -159,8 +159,12 @@ class DefaultFailureConverter(FailureConverter):
         failure: FailureDict = {"message": message}
         if raised.__traceback__ is not None:
             failure["stack_trace"] = "\n".join(traceback.format_tb(raised.__traceback__))
-        if raised.__cause__ is not None:
-            failure["cause"] = self._to_dict(raised.__cause__, converter)
+        cause = raised.__cause__
+        if cause is None and isinstance(raised, exceptions.FailureError) and not raised.__suppress_context__:
+            # Raised while another error was handled, without saying so.
+            cause = raised.__context__
+        if cause is not None:
+            failure["cause"] = self._to_dict(cause, converter)
         if self._encode_common_attributes:
             failure["encoded_attributes"] = converter._to_dict(
                 {"message": message, "stack_trace": failure.get("stack_trace", "")}
