@@ -11,7 +11,7 @@
 enum {
     POOL_MAX = 256,                     /* requests kept for reuse */
     ARENA_FIRST = 8 * 1024,             /* of a pooled request */
-    ARENA_FIRST_POLL = 1024,            /* parked polls are many: theirs is small and not pooled */
+    ARENA_FIRST_POLL = 1792,            /* parked polls are many: theirs is small and not pooled */
     ARENA_BUDGET = 96 * 1024 * 1024,    /* of a decoded request and its answer */
 };
 
