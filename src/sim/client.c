@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 enum { TRIES_MAX = 6 };
-enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_TERMINATE, ACTION_DESCRIBE,
-              ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE };
+enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_SCHEDULE,
+              ACTION_TERMINATE, ACTION_DESCRIBE, ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE };
 
 struct client {
     struct sim *sim;
@@ -48,6 +48,8 @@ static void draw_action(struct client *c)
     };
     c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE : prng_chance(&sim->prng, 60) ? ACTION_DELETE : prng_chance(&sim->prng, 25) ? ACTION_RESET
                                                                                              : actions[prng_below(&sim->prng, countof(actions))];
+    static const enum action on_schedules[] = {ACTION_SCHEDULE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE};
+    if (prng_chance(&sim->prng, 12)) c->action = on_schedules[prng_below(&sim->prng, countof(on_schedules))];
     snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
     c->run_id[0] = 0;
     c->serial++;
@@ -140,6 +142,40 @@ static void send_start(struct client *c)
     arena_fini(&arena);
 }
 
+/* A few actions each, so that the calm comes to an end. Its workflows are of one id and the time; clients help them as they do others. */
+static void send_schedule(struct client *c)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    struct str id = arena_printf(&arena, "schedule-%s", c->workflow_id);
+    pb_common_WorkflowType type = {.name = STR("program")};
+    pb_taskqueue_TaskQueue queue = {.name = STR("queue"), .kind = TASK_QUEUE_KIND_NORMAL};
+    pb_google_Duration task_timeout = {.seconds = 5}, interval = {.seconds = 1 + c->serial % 5}, jitter = {.seconds = c->serial % 3};
+    pb_workflow_NewWorkflowExecutionInfo info = {
+        .workflow_id = id, .workflow_type = &type, .task_queue = &queue, .workflow_task_timeout = &task_timeout,
+        .input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->program)))};
+    pb_schedule_ScheduleSpec spec = {.jitter = &jitter};
+    PB_PUSH_NEW(&arena, &spec, interval)->interval = &interval;
+    pb_schedule_ScheduleAction action = {.action_case = pb_schedule_ScheduleAction_start_workflow_tag, .start_workflow = &info};
+    pb_schedule_SchedulePolicies policies = {.overlap_policy = c->serial % 7, .pause_on_failure = c->serial % 11 == 0};
+    pb_schedule_ScheduleState state = {.limited_actions = true, .remaining_actions = 1 + c->serial % 4};
+    pb_schedule_Schedule schedule = {.spec = &spec, .action = &action, .policies = &policies, .state = &state};
+    pb_schedule_TriggerImmediatelyRequest trigger = {.overlap_policy = c->serial % 7};
+    pb_schedule_SchedulePatch patch = {.trigger_immediately = c->serial % 2 == 0 ? &trigger : NULL, .pause = c->serial % 5 == 1 ? STR("drawn") : STR_EMPTY,
+                                       .unpause = c->serial % 5 == 3 ? STR("drawn") : STR_EMPTY};
+    if (c->action == ACTION_SCHEDULE) {
+        pb_ws_CreateScheduleRequest request = {.namespace = STR("default"), .schedule_id = id, .schedule = &schedule, .request_id = str_of(c->request_id)};
+        call(c, pb_ws_CreateSchedule_method, &request);
+    } else if (c->action == ACTION_SCHEDULE_PATCH) {
+        pb_ws_PatchScheduleRequest request = {.namespace = STR("default"), .schedule_id = id, .patch = &patch, .request_id = str_of(c->request_id)};
+        call(c, pb_ws_PatchSchedule_method, &request);
+    } else {
+        pb_ws_DeleteScheduleRequest request = {.namespace = STR("default"), .schedule_id = id};
+        call(c, pb_ws_DeleteSchedule_method, &request);
+    }
+    arena_fini(&arena);
+}
+
 static void send_action(struct client *c)
 {
     struct arena arena;
@@ -148,6 +184,9 @@ static void send_action(struct client *c)
     switch (c->action) {
     case ACTION_START:
     case ACTION_SIGNAL_WITH_START: send_start(c); break;
+    case ACTION_SCHEDULE:
+    case ACTION_SCHEDULE_PATCH:
+    case ACTION_SCHEDULE_DELETE: send_schedule(c); break;
     case ACTION_SIGNAL: {
         pb_ws_SignalWorkflowExecutionRequest request = {
             .namespace = STR("default"), .workflow_execution = &execution, .signal_name = STR("signal"), .request_id = str_of(c->request_id),
