@@ -248,7 +248,8 @@ def client() -> Client:
     found = _Context.current().client
     if found is None:
         raise RuntimeError(
-            "No client available: only async activities have the worker's; in tests, give one to ActivityEnvironment"
+            "No client available. The client is only available in `async def` activities; in tests, give one to "
+            "ActivityEnvironment."
         )
     return found
 

@@ -140,10 +140,28 @@ class DefaultFailureConverter(FailureConverter):
 
     def _failure_error_to_dict(self, error: exceptions.FailureError, converter: PayloadConverter) -> FailureDict:
         if error._raw_failure is not None:
-            return dict(error._raw_failure)  # came over the wire and goes on as it came
+            return self._passed_on(error._raw_failure, converter)  # came over the wire and goes on as it came
         if error.failure is not None:
-            return message_to_dict(error.failure)
+            return self._passed_on(message_to_dict(error.failure), converter)
         return self._error_to_dict(error, converter, raised=error)
+
+    def _passed_on(self, failure: Mapping[str, Any], converter: PayloadConverter) -> FailureDict:
+        """A failure from elsewhere; its words are encoded here where they have not been, or were decoded."""
+        failure = dict(failure)
+        if not self._encode_common_attributes:
+            return failure
+        if failure.get("message") != _ENCODED_MESSAGE or "encoded_attributes" not in failure:
+            self._encode_words(failure, converter)
+        if failure.get("cause") is not None:
+            failure["cause"] = self._passed_on(failure["cause"], converter)
+        return failure
+
+    @staticmethod
+    def _encode_words(failure: FailureDict, converter: PayloadConverter) -> None:
+        words = {"message": failure.get("message", ""), "stack_trace": failure.get("stack_trace", "")}
+        failure["encoded_attributes"] = converter._to_dict(words)
+        failure["message"] = _ENCODED_MESSAGE
+        failure.pop("stack_trace", None)
 
     def _error_to_dict(
         self, error: exceptions.FailureError, converter: PayloadConverter, *, raised: BaseException
@@ -166,11 +184,7 @@ class DefaultFailureConverter(FailureConverter):
         if cause is not None:
             failure["cause"] = self._to_dict(cause, converter)
         if self._encode_common_attributes:
-            failure["encoded_attributes"] = converter._to_dict(
-                {"message": message, "stack_trace": failure.get("stack_trace", "")}
-            )
-            failure["message"] = _ENCODED_MESSAGE
-            failure.pop("stack_trace", None)
+            self._encode_words(failure, converter)
         return failure
 
     def _handler_error_to_dict(self, error: Any, converter: PayloadConverter) -> FailureDict:
