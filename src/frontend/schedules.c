@@ -38,6 +38,8 @@ struct schedule_entry {
     struct list inputs, waiting; /* to run; until starts have been answered */
     size_t input_count;
     struct list follows;
+    struct map follow_by_run;    /* by first run id; of those in `follows` */
+    uint64_t round;              /* of carry_out */
     /* the step under way */
     struct schedule_input *current;
     bool has_draft, is_writing, has_new_spec, is_pumping;
@@ -102,6 +104,7 @@ static void entry_free(struct schedule_entry *entry)
     arena_fini(&entry->state_arena);
     arena_fini(&entry->spec_arena);
     arena_fini(&entry->scratch);
+    map_fini(&entry->follow_by_run);
     arena_fini(&entry->memory);
     free(entry);
 }
@@ -534,11 +537,11 @@ static void start(struct schedule_entry *entry, const pb_store_ScheduleStart *st
 /* ---- following a run to the end of its chain ---- */
 
 struct follow {
-    struct list link;            /* of the entry; not linked: the entry has let go of it */
-    struct list all_link;
+    struct list link;            /* of the entry */
     struct schedule_entry *entry;
     struct arena arena;
     struct str workflow_id, run_id;
+    uint64_t round;              /* of carry_out, when the state last spoke of it */
     struct shard_call call;
     struct shard_watch watch;
     struct shard_history_read read;
@@ -548,7 +551,6 @@ struct follow {
     int32_t status;
     run_key run;
     enum schedule_wanted sent;
-    bool is_sending;
 };
 
 struct closed_input { struct schedule_input input; struct str workflow_id, run_id; int32_t status; pb_common_Payloads *result; pb_failure_Failure *failure; };
@@ -566,6 +568,7 @@ static enum schedule_next closed_run(struct schedule_input *input)
 static void follow_free(struct follow *w)
 {
     list_remove(&w->link);
+    map_remove(&w->entry->follow_by_run, w->run_id);
     arena_fini(&w->call_arena);
     arena_fini(&w->arena);
     free(w);
@@ -720,17 +723,16 @@ static void follow_look(struct follow *w) { follow_submit(w, STR_EMPTY); }
 
 static struct follow *follow_of(struct schedule_entry *entry, const pb_store_ScheduleRun *run)
 {
-    list_each(link, &entry->follows) {
-        struct follow *w = container_of(link, struct follow, link);
-        if (str_equal(w->run_id, run->run_id)) return w;
-    }
-    struct follow *w = xcalloc(1, sizeof *w);
+    struct follow *w = map_get(&entry->follow_by_run, run->run_id);
+    if (w != NULL) return w;
+    w = xcalloc(1, sizeof *w);
     arena_init(&w->arena, 256, 0);
     arena_init(&w->call_arena, 1024, 0);
     w->entry = entry;
     w->workflow_id = arena_str(&w->arena, run->workflow_id);
     w->run_id = arena_str(&w->arena, run->run_id);
     list_push(&entry->follows, &w->link);
+    map_put(&entry->follow_by_run, w->run_id, w);
     return w;
 }
 
@@ -757,10 +759,8 @@ static void stop_done(struct shard_call *call, err result)
     struct schedule_op *op = container_of(call, struct schedule_op, call);
     struct schedule_entry *entry = op_entry(op);
     if (entry != NULL && passes(result)) {
-        list_each(link, &entry->follows) {
-            struct follow *w = container_of(link, struct follow, link);
-            if (str_equal(w->run_id, op->first_run_id)) w->sent = WANTED_NOTHING;
-        }
+        struct follow *w = map_get(&entry->follow_by_run, op->first_run_id);
+        if (w != NULL) w->sent = WANTED_NOTHING;
         entry->wants_retry = true;
         arm(entry);
     }
@@ -780,11 +780,11 @@ static void stop(struct schedule_entry *entry, struct follow *w, enum schedule_w
 /* Everything the state asks for and that is not under way; once more after failures. */
 static void carry_out(struct schedule_entry *entry)
 {
+    entry->round++;
+    for (size_t i = 0; entry->state != NULL && i < entry->state->running_count; i++) follow_of(entry, entry->state->running[i])->round = entry->round;
     list_each_safe(link, &entry->follows) {
         struct follow *w = container_of(link, struct follow, link);
-        bool is_wanted = false;
-        for (size_t i = 0; entry->state != NULL && i < entry->state->running_count && !is_wanted; i++) is_wanted = str_equal(entry->state->running[i]->run_id, w->run_id);
-        if (is_wanted || w->is_busy) continue;
+        if (w->round == entry->round || w->is_busy) continue;
         follow_unwatch(w);
         follow_free(w);
     }
