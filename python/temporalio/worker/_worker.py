@@ -202,6 +202,8 @@ class Worker:
                 "use disable_eager_activity_execution=True to disable eager activity execution"
             )
         self._check_versioning(config)
+        if config["nexus_service_handlers"]:
+            warnings.warn("Nexus operations are not polled for by this worker, its nexus_service_handlers stay unused", stacklevel=3)
         interceptors: list[Interceptor] = [
             i for i in client.config(active_config=True)["interceptors"] if isinstance(i, Interceptor)
         ]

@@ -252,7 +252,7 @@ class WorkflowWorker:
                 self._idle.notify_all()
 
     def _handle(self, act: Message, slot: Slot) -> None:
-        jobs = act.get("jobs") or ()
+        jobs: Sequence[Message] = act.get("jobs") or ()
         if len(jobs) == 1 and "remove_from_cache" in jobs[0]:
             self._evict(act, jobs[0]["remove_from_cache"], slot)
             return

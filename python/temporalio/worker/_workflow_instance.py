@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import temporalio.workflow
 
 if TYPE_CHECKING:
+    import dataclasses
     from dataclasses import dataclass
 
     import temporalio.api.common.v1
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ._command_aware_visitor import CommandInfo
     from ._interceptor import WorkflowInboundInterceptor
 else:
+    import dataclasses
+
     from temporalio._lazy import dataclass
 
 logger = logging.getLogger(__name__)
@@ -64,7 +67,9 @@ class WorkflowInstanceDetails:
     patch_activation_callback: Callable[[PatchActivationInput], bool] | None
     last_completion_result: temporalio.api.common.v1.Payloads
     last_failure: temporalio.api.failure.v1.Failure | None
-    default_workflow_logic_flags: frozenset[_WorkflowLogicFlag] = _DEFAULT_ENABLED_WORKFLOW_LOGIC_FLAGS
+    default_workflow_logic_flags: frozenset[_WorkflowLogicFlag] = dataclasses.field(
+        default_factory=lambda: _DEFAULT_ENABLED_WORKFLOW_LOGIC_FLAGS
+    )
 
 
 class WorkflowInstance(ABC):

@@ -239,7 +239,6 @@ __all__ = [
     "_Runtime",
     "_SignalDefinition",
     "_UpdateDefinition",
-    "__name__",
     "_assert_dynamic_handler_args",
     "_bind_method",
     "_build_log_context",
@@ -325,6 +324,8 @@ __all__ = [
     "update",
     "upsert_memo",
     "upsert_search_attributes",
+    "uuid4",
+    "uuid7",
     "wait",
     "wait_condition",
 ]

@@ -100,8 +100,8 @@ class SandboxMatcher:
                 if "." in name and (names is not self.children):
                     raise ValueError(f"{name!r} has a dot in it: give the part before it a child matcher")
 
-    @staticmethod
-    def nested_child(path: Sequence[str], child: SandboxMatcher) -> SandboxMatcher:
+    @classmethod
+    def nested_child(cls, path: Sequence[str], child: SandboxMatcher) -> SandboxMatcher:
         """A matcher that has ``child`` at the end of a path."""
         matcher = child
         for name in reversed(path):
