@@ -1,4 +1,5 @@
 /* perdure: one executable. The first words choose what it is. */
+#include "cli/commands.h"
 #include "server/dev.h"
 
 #include <stdio.h>
@@ -9,6 +10,11 @@ static void print_usage(FILE *out)
     fprintf(out, "Perdure runs durable programs: it speaks the Temporal API, so SDKs and programs for it work unchanged.\n\n"
                  "Usage:\n"
                  "  perdure server start-dev [flags]   start a server on this machine\n"
+                 "  perdure workflow COMMAND           start, watch and steer workflows\n"
+                 "  perdure task-queue COMMAND         see who works on a task queue\n"
+                 "  perdure operator COMMAND           namespaces, search attributes, the cluster\n"
+                 "  perdure config|env COMMAND         where the server is, kept in a file\n"
+                 "  perdure completion SHELL           completion for bash, zsh or fish\n"
                  "  perdure --version\n"
                  "  perdure COMMAND --help\n\n"
                  "Examples:\n"
@@ -26,6 +32,7 @@ int main(int argc, char **argv)
         print_usage(stdout);
         return 0;
     }
+    if (argc >= 2 && cli_knows(argv[1])) return cli_main(argc, argv);
     print_usage(stderr);
     return 2;
 }

@@ -1,0 +1,124 @@
+/* cli/cli.h: one command line being carried out: what was asked, the connection, and where the answer goes.
+ *
+ * A command is a function from a struct cli to the exit status (0, or 1 after cli_fail has said why). Calls block: the
+ * loop turns until the answer is there. Everything allocated lives in cli->arena, until the process ends its one command.
+ * Thread: one. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/err.h"
+#include "cli/flags.h"
+#include "proto/api.h"
+#include "proto/pb_json.h"
+
+#include <stdio.h>
+
+struct cli;
+struct loop;
+struct grpc_client;
+
+struct command {
+    const char *path;      /* "workflow start" */
+    int (*run)(struct cli *cli);
+    const uint16_t *flags; /* rows of flags.h, some with FLAG_REQUIRED; ends with 0 */
+    const char *summary;   /* a sentence for the list and the help */
+    const char *examples;  /* lines, may be NULL */
+    bool is_local;         /* talks to no server */
+};
+
+enum cli_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_JSONL, FORMAT_NONE };
+
+struct cli {
+    struct arena *arena;
+    const struct command *command;
+    struct flags f;
+    bool given[FLAG_COUNT];
+    enum cli_format format;
+    bool has_color;
+    int width;       /* columns of the terminal; 0: no terminal, nothing is cut */
+    instant now;
+    instant deadline; /* steady clock of the loop; 0 = none */
+    struct loop *loop;
+    struct grpc_client *client;
+    enum grpc_code code; /* how the last call ended */
+    struct str message;
+};
+
+/* ---- client.c ---- */
+
+/* Fills what the flags left open from variables, config file and env file. False: said. */
+bool cli_settle(struct cli *cli);
+void cli_disconnect(struct cli *cli);
+/* Calls a method and waits. False: cli->code and cli->message say why; nothing was printed. `wait` 0 = 30 s, never beyond
+ * --command-timeout. The answer lives in cli->arena. */
+bool cli_call_path(struct cli *cli, const char *path, const struct pb_message *request_type, const void *request,
+                   const struct pb_message *response_type, void **response, duration wait);
+bool cli_call(struct cli *cli, size_t method, const void *request, void **response, duration wait);
+#define CALL_WAIT(cli, name, request, response, wait)                                              \
+    cli_call((cli), pb_##name##_method, (1 ? (request) : (const struct pb_##name##Request *)NULL), \
+             (void **)(1 ? (response) : (struct pb_##name##Response **)NULL), (wait))
+#define CALL(cli, name, request, response) CALL_WAIT(cli, name, request, response, ((duration){0}))
+
+/* Says why on stderr; returns 1. */
+int cli_fail(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+/* "failed <doing>: <message of the server>, and what may help"; returns 1. */
+int cli_fail_call(struct cli *cli, const char *doing);
+
+/* ---- input.c ---- */
+
+bool cli_payloads(struct cli *cli, const struct option_strings *inputs, struct pb_common_Payloads **out); /* false: said */
+bool cli_memo(struct cli *cli, const struct option_strings *pairs, const char *flag, struct pb_common_Memo **out);
+bool cli_search_attributes(struct cli *cli, const struct option_strings *pairs, const char *flag, struct pb_common_SearchAttributes **out);
+/* KEY=VALUE; false: no '=' in it or nothing before it. */
+bool pair_split(struct str text, struct str *key, struct str *value);
+bool cli_time(struct cli *cli, struct str text, const char *flag, struct pb_google_Timestamp **out);
+/* The value of an enum flag in either spelling; false: said, with the names that are possible. */
+bool cli_enum(struct cli *cli, const struct pb_enum *type, struct str text, const char *flag, int32_t *out);
+bool cli_number(struct cli *cli, struct str text, const char *flag, double *out); /* empty: 0 */
+struct pb_google_Duration *cli_duration(struct cli *cli, enum flag flag, duration value); /* NULL when not given */
+struct str cli_uuid(struct cli *cli);
+struct pb_common_WorkflowExecution *cli_execution(struct cli *cli); /* --workflow-id, --run-id */
+/* Asks on the terminal, unless --yes. */
+bool cli_confirm(struct cli *cli, const char *question);
+bool cli_read_file(struct cli *cli, const char *path, struct str *out); /* at most 4 MiB; false: said */
+
+/* ---- output.c ---- */
+
+static inline bool cli_is_json(const struct cli *cli) { return cli->format == FORMAT_JSON || cli->format == FORMAT_JSONL; }
+unsigned cli_json_flags(const struct cli *cli);
+/* One document: a message, or what was written into `w` between begin and end. */
+void cli_put_message(struct cli *cli, const struct pb_message *type, const void *message);
+void cli_json_begin(struct cli *cli, struct json_out *w);
+void cli_json_end(struct cli *cli, struct json_out *w);
+void cli_json_field(struct json_out *w, const char *key, struct str value);
+/* The payloads' first value as JSON; the payload itself when it holds none. */
+void cli_json_payload(struct cli *cli, struct json_out *w, const struct pb_common_Payloads *payloads);
+/* Many documents: a list in JSON, lines in JSONL. */
+struct cli_list { size_t count; };
+void cli_list_add(struct cli *cli, struct cli_list *list, const struct pb_message *type, const void *message);
+void cli_list_end(struct cli *cli, struct cli_list *list);
+
+/* Text only: the functions below print nothing in other formats. */
+void cli_say(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+void cli_title(struct cli *cli, const char *title);
+/* Lines "  Label  value", aligned; add, then print. */
+struct cli_table;
+struct cli_table *cli_table_new(struct cli *cli, size_t column_count, const char *const *titles); /* titles NULL: a card */
+void cli_table_row(struct cli_table *table, ...); /* one struct str a column */
+void cli_table_print(struct cli_table *table);
+/* The same laid out for `width` columns (0 = as wide as it likes), for tests. */
+void cli_table_write(struct cli_table *table, int width, bool has_color, struct buf *out);
+struct str cli_time_text(struct cli *cli, const struct pb_google_Timestamp *t);
+struct str relative_text(struct arena *arena, instant t, instant now); /* "3 minutes ago", "now", "2 days from now" */
+struct str duration_text(struct arena *arena, duration d);             /* "1h2m3s", "250ms" */
+struct str cli_payload_text(struct cli *cli, const struct pb_common_Payloads *payloads);
+
+/* ---- command.c ---- */
+
+/* Everything behind the program's name: argv[1] is the first word of the command. */
+int cli_main(int argc, char **argv);
+extern const struct command commands[];
+extern const size_t command_count;
+extern const uint16_t flags_global[], flags_connection[];
+
+#endif

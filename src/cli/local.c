@@ -1,0 +1,245 @@
+/* cli/local.c: commands that talk to no server: profiles, environments, completion. */
+#include "cli/commands.h"
+#include "cli/files.h"
+
+static const char *const properties[] = {
+    "address", "namespace", "api_key", "client_authority", "tls", "tls.disabled", "tls.client_cert_path", "tls.client_cert_data", "tls.client_key_path",
+    "tls.client_key_data", "tls.server_ca_cert_path", "tls.server_ca_cert_data", "tls.server_name", "tls.disable_host_verification", "codec.endpoint", "codec.auth",
+};
+
+static bool is_property(struct str name)
+{
+    for (size_t i = 0; i < countof(properties); i++)
+        if (str_equal_c(name, properties[i])) return true;
+    return str_starts_with(name, STR("grpc_meta.")) && name.size > strlen("grpc_meta.");
+}
+
+static bool check_property(struct cli *cli)
+{
+    if (is_property(cli->f.prop)) return true;
+    cli_fail(cli, "unknown property \"%.*s\"; there are address, namespace, api_key, client_authority, grpc_meta.NAME, and tls.… as in tls.server_name", STR_ARG(cli->f.prop));
+    return false;
+}
+
+static void put_groups(struct cli *cli, const struct settings *settings)
+{
+    static const char *const titles[] = {"Name"};
+    struct cli_table *table = cli_table_new(cli, 1, titles);
+    struct json_out w;
+    cli_json_begin(cli, &w);
+    json_put_open(&w, '[');
+    for (size_t i = 0; i < settings->count; i++) {
+        if (!str_is_empty(settings->items[i].key)) continue;
+        json_put_next(&w);
+        json_put_open(&w, '{');
+        cli_json_field(&w, "name", settings->items[i].group);
+        json_put_close(&w, '}');
+        cli_table_row(table, settings->items[i].group);
+    }
+    json_put_close(&w, ']');
+    cli_json_end(cli, &w);
+    cli_table_print(table);
+}
+
+static void put_scalar(struct json_out *w, struct str value)
+{
+    if (str_equal_c(value, "true") || str_equal_c(value, "false")) json_put_raw(w, value);
+    else json_put_string(w, value);
+}
+
+/* A profile as one object, "tls.x" as an object inside. */
+static void put_profile_json(struct cli *cli, const struct settings *s, struct str group)
+{
+    struct json_out w;
+    static const char *const tables[] = {"tls.", "grpc_meta.", "codec."};
+    cli_json_begin(cli, &w);
+    json_put_open(&w, '{');
+    for (size_t i = 0; i < s->count; i++) {
+        if (str_is_empty(s->items[i].key) || !str_equal(s->items[i].group, group) || memchr(s->items[i].key.data, '.', s->items[i].key.size) != NULL) continue;
+        json_put_key(&w, s->items[i].key);
+        put_scalar(&w, s->items[i].value);
+    }
+    for (size_t t = 0; t < countof(tables); t++) {
+        struct str prefix = str_of(tables[t]);
+        bool is_open = false;
+        for (size_t i = 0; i < s->count; i++) {
+            if (!str_equal(s->items[i].group, group) || !str_starts_with(s->items[i].key, prefix)) continue;
+            if (!is_open) {
+                json_put_key(&w, str_make(prefix.data, prefix.size - 1));
+                json_put_open(&w, '{');
+                is_open = true;
+            }
+            json_put_key(&w, str_skip(s->items[i].key, prefix.size));
+            put_scalar(&w, s->items[i].value);
+        }
+        if (is_open) json_put_close(&w, '}');
+    }
+    json_put_close(&w, '}');
+    cli_json_end(cli, &w);
+}
+
+static struct cli_table *property_table(struct cli *cli)
+{
+    static const char *const titles[] = {"Property", "Value"};
+    return cli_table_new(cli, countof(titles), titles);
+}
+
+int run_config_get(struct cli *cli)
+{
+    struct settings s;
+    struct str value = STR_EMPTY, group = profile_name(cli);
+    struct cli_table *table = property_table(cli);
+    if (!profiles_load(cli, &s)) return 1;
+    if (!settings_has_group(&s, group)) return cli_fail(cli, "there is no profile \"%.*s\"", STR_ARG(group));
+    if (cli->given[FLAG_prop]) {
+        struct json_out w;
+        if (!check_property(cli)) return 1;
+        settings_get(&s, group, cli->f.prop, &value);
+        cli_json_begin(cli, &w);
+        json_put_open(&w, '{');
+        cli_json_field(&w, "property", cli->f.prop);
+        json_put_key(&w, STR("value"));
+        put_scalar(&w, value);
+        json_put_close(&w, '}');
+        cli_json_end(cli, &w);
+        cli_table_row(table, cli->f.prop, value);
+    } else {
+        put_profile_json(cli, &s, group);
+        for (size_t i = 0; i < s.count; i++)
+            if (!str_is_empty(s.items[i].key) && str_equal(s.items[i].group, group)) cli_table_row(table, s.items[i].key, s.items[i].value);
+    }
+    cli_table_print(table);
+    return 0;
+}
+
+int run_config_set(struct cli *cli)
+{
+    struct settings s;
+    if (!check_property(cli) || !profiles_load(cli, &s)) return 1;
+    settings_set(&s, profile_name(cli), cli->f.prop, cli->f.value);
+    return profiles_store(cli, &s) ? 0 : 1;
+}
+
+int run_config_list(struct cli *cli)
+{
+    struct settings s;
+    if (!profiles_load(cli, &s)) return 1;
+    put_groups(cli, &s);
+    return 0;
+}
+
+int run_config_delete(struct cli *cli)
+{
+    struct settings s;
+    if (!check_property(cli) || !profiles_load(cli, &s)) return 1;
+    if (!settings_has_group(&s, profile_name(cli))) return cli_fail(cli, "there is no profile \"%.*s\"", STR_ARG(profile_name(cli)));
+    settings_remove(&s, profile_name(cli), cli->f.prop);
+    return profiles_store(cli, &s) ? 0 : 1;
+}
+
+int run_config_delete_profile(struct cli *cli)
+{
+    struct settings s;
+    if (!profiles_load(cli, &s)) return 1;
+    if (!settings_remove(&s, profile_name(cli), STR_EMPTY)) return cli_fail(cli, "there is no profile \"%.*s\"", STR_ARG(profile_name(cli)));
+    return profiles_store(cli, &s) ? 0 : 1;
+}
+
+int run_env_get(struct cli *cli)
+{
+    struct settings s;
+    struct json_out w;
+    struct cli_table *table = property_table(cli);
+    if (!environments_load(cli, &s)) return 1;
+    if (!settings_has_group(&s, environment_name(cli))) return cli_fail(cli, "there is no environment \"%.*s\"", STR_ARG(environment_name(cli)));
+    cli_json_begin(cli, &w);
+    json_put_open(&w, '[');
+    for (size_t i = 0; i < s.count; i++) {
+        const struct setting *item = &s.items[i];
+        if (str_is_empty(item->key) || !str_equal(item->group, environment_name(cli)) || (cli->given[FLAG_key] && !str_equal(item->key, cli->f.key))) continue;
+        json_put_next(&w);
+        json_put_open(&w, '{');
+        cli_json_field(&w, "property", item->key);
+        cli_json_field(&w, "value", item->value);
+        json_put_close(&w, '}');
+        cli_table_row(table, item->key, item->value);
+    }
+    json_put_close(&w, ']');
+    cli_json_end(cli, &w);
+    cli_table_print(table);
+    return 0;
+}
+
+int run_env_set(struct cli *cli)
+{
+    struct settings s;
+    if (!environments_load(cli, &s)) return 1;
+    settings_set(&s, environment_name(cli), cli->f.key, cli->f.value);
+    return environments_store(cli, &s) ? 0 : 1;
+}
+
+int run_env_list(struct cli *cli)
+{
+    struct settings s;
+    if (!environments_load(cli, &s)) return 1;
+    put_groups(cli, &s);
+    return 0;
+}
+
+int run_env_delete(struct cli *cli)
+{
+    struct settings s;
+    if (!environments_load(cli, &s)) return 1;
+    if (!settings_remove(&s, environment_name(cli), cli->f.key)) return cli_fail(cli, "there is no such environment or property");
+    return environments_store(cli, &s) ? 0 : 1;
+}
+
+/* ---- completion: one line a command, the words of it and its flags ---- */
+
+static void print_flags(const uint16_t *flags)
+{
+    for (; *flags != 0; flags++) printf(" --%s", flag_rows[*flags & 0xff].name);
+}
+
+int run_completion_bash(struct cli *cli)
+{
+    (void)cli;
+    printf("_perdure() {\n  local path=\"\" words=\"\" w i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    w=${COMP_WORDS[i]}\n"
+           "    [[ $w == -* ]] && break\n    path=\"$path $w\"\n  done\n  case \"${path# }\" in\n");
+    for (size_t i = 0; i < command_count; i++) {
+        printf("    \"%s\") words=\"", commands[i].path);
+        print_flags(commands[i].flags);
+        print_flags(flags_global);
+        if (!commands[i].is_local) print_flags(flags_connection);
+        printf("\" ;;\n");
+    }
+    printf("    *) words=$(while read -r line; do\n        if [[ -z ${path# } ]]; then echo \"${line%%%% *}\"; "
+           "elif [[ $line == \"${path# } \"* ]]; then rest=${line#\"${path# } \"}; echo \"${rest%%%% *}\"; fi\n      done <<'END'\n");
+    for (size_t i = 0; i < command_count; i++) printf("%s\n", commands[i].path);
+    printf("server start-dev\nEND\n    ) ;;\n  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -F _perdure perdure\n");
+    return 0;
+}
+
+int run_completion_zsh(struct cli *cli)
+{
+    printf("autoload -U +X bashcompinit && bashcompinit\n");
+    return run_completion_bash(cli);
+}
+
+int run_completion_fish(struct cli *cli)
+{
+    (void)cli;
+    printf("complete -c perdure -f\n");
+    for (size_t i = 0; i < command_count; i++) {
+        struct str path = str_of(commands[i].path), rest = path;
+        const char *space = strrchr(commands[i].path, ' ');
+        size_t n = space != NULL ? (size_t)(space - commands[i].path) : 0;
+        const char *first_end = strchr(commands[i].path, ' ');
+        printf("complete -c perdure -n __fish_use_subcommand -a %.*s\n", (int)(first_end - commands[i].path), commands[i].path);
+        rest = str_skip(path, n + 1);
+        printf("complete -c perdure -n 'string match -q \"*%.*s*\" -- (commandline -pc)' -a %.*s -d '%s'\n", (int)n, path.data, STR_ARG(rest), commands[i].summary);
+        for (const uint16_t *flag = commands[i].flags; *flag != 0; flag++)
+            printf("complete -c perdure -n 'string match -q \"*%s*\" -- (commandline -pc)' -l %s\n", commands[i].path, flag_rows[*flag & 0xff].name);
+    }
+    return 0;
+}

@@ -1,0 +1,253 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <time.h>
+
+/* ---- JSON ---- */
+
+unsigned cli_json_flags(const struct cli *cli)
+{
+    return (cli->format == FORMAT_JSON ? PB_JSON_PRETTY : 0u) | (cli->f.no_shorthand ? 0u : PB_JSON_SHORTHAND);
+}
+
+static void flush(struct buf *out)
+{
+    fwrite(out->data, 1, out->size, stdout);
+    buf_fini(out);
+}
+
+void cli_put_message(struct cli *cli, const struct pb_message *type, const void *message)
+{
+    struct json_out w;
+    if (!cli_is_json(cli)) return;
+    cli_json_begin(cli, &w);
+    if (pb_json_put(type, message, cli_json_flags(cli), &w) != ERR_NONE) cli_fail(cli, "the answer has no form in JSON");
+    cli_json_end(cli, &w);
+}
+
+void cli_json_begin(struct cli *cli, struct json_out *w)
+{
+    struct buf *out = arena_new(cli->arena, struct buf);
+    *w = (struct json_out){.out = out, .step = cli->format == FORMAT_JSON ? 2 : 0};
+}
+
+void cli_json_end(struct cli *cli, struct json_out *w)
+{
+    buf_append_byte(w->out, '\n');
+    if (cli_is_json(cli)) flush(w->out);
+    else buf_fini(w->out);
+}
+
+void cli_json_field(struct json_out *w, const char *key, struct str value)
+{
+    json_put_key(w, str_of(key));
+    json_put_string(w, value);
+}
+
+void cli_json_payload(struct cli *cli, struct json_out *w, const struct pb_common_Payloads *payloads)
+{
+    if (payloads == NULL || payloads->payloads_count == 0) {
+        json_put_raw(w, STR("null"));
+        return;
+    }
+    unsigned flags = cli_json_flags(cli);
+    err e = payloads->payloads_count == 1 ? pb_json_put(&pb_common_Payload_type, payloads->payloads[0], flags, w)
+                                          : pb_json_put(&pb_common_Payloads_type, payloads, flags, w);
+    if (e != ERR_NONE) json_put_raw(w, STR("null"));
+}
+
+void cli_list_add(struct cli *cli, struct cli_list *list, const struct pb_message *type, const void *message)
+{
+    if (cli->format == FORMAT_JSON) fputs(list->count == 0 ? "[\n" : ",\n", stdout);
+    list->count++;
+    struct json_out w;
+    if (!cli_is_json(cli)) return;
+    cli_json_begin(cli, &w);
+    if (pb_json_put(type, message, cli_json_flags(cli), &w) != ERR_NONE) json_put_raw(&w, STR("null"));
+    if (cli->format == FORMAT_JSONL) buf_append_byte(w.out, '\n');
+    flush(w.out);
+}
+
+void cli_list_end(struct cli *cli, struct cli_list *list)
+{
+    if (cli->format == FORMAT_JSON) fputs(list->count == 0 ? "[\n]\n" : "\n]\n", stdout);
+}
+
+/* ---- text ---- */
+
+void cli_say(struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    if (cli->format != FORMAT_TEXT) return;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    fputc('\n', stdout);
+}
+
+void cli_title(struct cli *cli, const char *title)
+{
+    if (cli->format == FORMAT_TEXT) printf("%s%s:%s\n", cli->has_color ? "\033[35m" : "", title, cli->has_color ? "\033[0m" : "");
+}
+
+struct cli_table {
+    struct cli *cli;
+    const char *const *titles;
+    struct str *cells;
+    size_t column_count, row_count, capacity;
+};
+
+struct cli_table *cli_table_new(struct cli *cli, size_t column_count, const char *const *titles)
+{
+    struct cli_table *table = arena_new(cli->arena, struct cli_table);
+    *table = (struct cli_table){.cli = cli, .titles = titles, .column_count = column_count};
+    return table;
+}
+
+void cli_table_row(struct cli_table *table, ...)
+{
+    if (table->row_count == table->capacity) {
+        size_t used = table->row_count * table->column_count;
+        table->capacity = table->capacity * 2 + 16;
+        struct str *cells = arena_array(table->cli->arena, struct str, table->capacity * table->column_count);
+        if (used != 0) memcpy(cells, table->cells, used * sizeof *cells);
+        table->cells = cells;
+    }
+    va_list args;
+    va_start(args, table);
+    for (size_t i = 0; i < table->column_count; i++) table->cells[table->row_count * table->column_count + i] = va_arg(args, struct str);
+    va_end(args);
+    table->row_count++;
+}
+
+/* Columns on screen: every byte that does not continue a UTF-8 sequence. */
+static size_t text_width(struct str s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.size; i++) n += ((unsigned char)s.data[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* Writes at most `width` columns of a cell, with an ellipsis when that is not all; control characters become spaces. */
+static void write_cell(struct str s, size_t width, bool pads, struct buf *out)
+{
+    size_t columns = text_width(s), room = columns > width ? width - 1 : width, n = 0;
+    for (size_t i = 0; i < s.size; i++) {
+        bool begins = ((unsigned char)s.data[i] & 0xc0) != 0x80;
+        if (begins && n == room && columns > width) break;
+        n += begins;
+        buf_append_byte(out, (unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f ? ' ' : (uint8_t)s.data[i]);
+    }
+    if (columns > width) {
+        buf_append_str(out, STR("…"));
+        n++;
+    }
+    for (; pads && n < width; n++) buf_append_byte(out, ' ');
+}
+
+/* Takes from the widest column until all fit; none gets narrower than its title or 8. */
+static void fit(size_t *widths, const size_t *least, size_t count, size_t room)
+{
+    for (;;) {
+        size_t total = 2 * count, widest = count;
+        for (size_t i = 0; i < count; i++) {
+            total += widths[i];
+            if (widths[i] > least[i] && (widest == count || widths[i] > widths[widest])) widest = i;
+        }
+        if (total <= room || widest == count) return;
+        widths[widest]--;
+    }
+}
+
+enum { COLUMNS_MAX = 16 };
+
+void cli_table_write(struct cli_table *table, int width, bool has_color, struct buf *out)
+{
+    size_t widths[COLUMNS_MAX] = {0}, least[COLUMNS_MAX], count = table->column_count;
+    bool is_card = table->titles == NULL;
+    ensure(count <= COLUMNS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_card) widths[i] = strlen(table->titles[i]);
+        least[i] = size_max(widths[i], 8);
+        for (size_t row = 0; row < table->row_count; row++) widths[i] = size_max(widths[i], text_width(table->cells[row * count + i]));
+    }
+    if (width > 0 && !is_card) fit(widths, least, count, (size_t)width);
+    for (size_t i = 0; !is_card && i < count; i++) {
+        if (has_color) buf_append_str(out, STR("\033[1m"));
+        buf_append_str(out, STR("  "));
+        write_cell(str_of(table->titles[i]), widths[i], i + 1 < count, out);
+        if (has_color) buf_append_str(out, STR("\033[0m"));
+    }
+    if (!is_card) buf_append_byte(out, '\n');
+    for (size_t row = 0; row < table->row_count; row++) {
+        for (size_t i = 0; i < count; i++) {
+            bool is_label = is_card && i == 0;
+            buf_append_str(out, STR("  "));
+            if (is_label && has_color) buf_append_str(out, STR("\033[1m"));
+            write_cell(table->cells[row * count + i], widths[i], i + 1 < count, out);
+            if (is_label && has_color) buf_append_str(out, STR("\033[0m"));
+        }
+        buf_append_byte(out, '\n');
+    }
+}
+
+void cli_table_print(struct cli_table *table)
+{
+    struct buf out = {0};
+    if (table->cli->format != FORMAT_TEXT) return;
+    cli_table_write(table, table->cli->width, table->cli->has_color, &out);
+    flush(&out);
+}
+
+/* ---- times ---- */
+
+struct str relative_text(struct arena *arena, instant t, instant now)
+{
+    static const struct { int64_t s; const char *unit; } units[] = {
+        {365 * 86400, "year"}, {30 * 86400, "month"}, {7 * 86400, "week"}, {86400, "day"}, {3600, "hour"}, {60, "minute"}, {1, "second"},
+    };
+    int64_t s = (now.ns - t.ns) / NS_PER_S, span = s < 0 ? -s : s;
+    for (size_t i = 0; i < countof(units); i++) {
+        if (span < units[i].s) continue;
+        int64_t n = span / units[i].s;
+        return arena_printf(arena, "%" PRId64 " %s%s %s", n, units[i].unit, n == 1 ? "" : "s", s > 0 ? "ago" : "from now");
+    }
+    return STR("now");
+}
+
+struct str duration_text(struct arena *arena, duration d)
+{
+    int64_t s = d.ns / NS_PER_S, ms = d.ns % NS_PER_S / NS_PER_MS;
+    struct buf out = {0};
+    if (s == 0) buf_printf(&out, ms == 0 ? "0s" : "%" PRId64 "ms", ms);
+    if (s >= 3600) buf_printf(&out, "%" PRId64 "h", s / 3600);
+    if (s >= 60) buf_printf(&out, "%" PRId64 "m", s / 60 % 60);
+    if (s != 0 && ms != 0) buf_printf(&out, "%" PRId64 ".%03" PRId64 "s", s % 60, ms);
+    else if (s != 0) buf_printf(&out, "%" PRId64 "s", s % 60);
+    struct str text = arena_str(arena, buf_view(&out));
+    buf_fini(&out);
+    return text;
+}
+
+struct str cli_time_text(struct cli *cli, const struct pb_google_Timestamp *t)
+{
+    char text[40];
+    if (t == NULL || (t->seconds == 0 && t->nanos == 0)) return STR_EMPTY;
+    if (str_is_empty(cli->f.time_format) || str_equal_c(cli->f.time_format, "relative")) return relative_text(cli->arena, pb_instant(t), cli->now);
+    int32_t nanos = str_equal_c(cli->f.time_format, "raw") ? t->nanos : 0;
+    return pb_format_timestamp(t->seconds, nanos, text) ? arena_str(cli->arena, str_of(text)) : STR_EMPTY;
+}
+
+struct str cli_payload_text(struct cli *cli, const struct pb_common_Payloads *payloads)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    for (size_t i = 0; payloads != NULL && i < payloads->payloads_count; i++) {
+        if (i != 0) buf_append_str(&out, STR(", "));
+        w.is_first = true;
+        if (pb_json_put(&pb_common_Payload_type, payloads->payloads[i], cli->f.no_shorthand ? 0 : PB_JSON_SHORTHAND, &w) != ERR_NONE) buf_append_str(&out, STR("?"));
+    }
+    struct str text = arena_str(cli->arena, buf_view(&out));
+    buf_fini(&out);
+    return text;
+}

@@ -1,0 +1,19 @@
+/* cli/workflow.h: what the files of the workflow commands share. */
+#ifndef CLI_WORKFLOW_H
+#define CLI_WORKFLOW_H
+
+#include "cli/cli.h"
+
+/* All events of --workflow-id / --run-id. False: said. */
+bool workflow_history(struct cli *cli, struct pb_history_HistoryEvent ***events, size_t *count);
+
+/* Goes through a history to its close event, waiting for it. With `shows`, each event is printed as it comes. NULL: said.
+ * Runs that went on as a new one are followed; *run_id ends as the run that closed. */
+const struct pb_history_HistoryEvent *workflow_follow(struct cli *cli, struct str *run_id, bool shows, bool is_detailed);
+
+/* What the close event says: "COMPLETED", "FAILED" …; result and failure when there are any. */
+const char *workflow_outcome(const struct pb_history_HistoryEvent *close, const struct pb_common_Payloads **result, const struct pb_failure_Failure **failure);
+/* The part of an answer that says how a workflow ended: text, or fields of the open JSON object. Returns the exit status. */
+int workflow_put_outcome(struct cli *cli, struct json_out *w, const struct pb_history_HistoryEvent *close, const struct str *run_time);
+
+#endif
