@@ -46,8 +46,9 @@ static bool start_request(struct cli *cli, struct pb_ws_StartWorkflowExecutionRe
     out->workflow_id = str_is_empty(cli->f.workflow_id) ? cli_uuid(cli) : cli->f.workflow_id;
     out->workflow_type = type_of(cli);
     out->task_queue = queue_of(cli);
-    out->workflow_execution_timeout = cli_duration(cli, FLAG_execution_timeout, cli->f.execution_timeout);
-    out->workflow_run_timeout = cli_duration(cli, FLAG_run_timeout, cli->f.run_timeout);
+    out->workflow_execution_timeout = pb_duration_new(cli->arena, cli->f.execution_timeout);
+    out->workflow_run_timeout = pb_duration_new(cli->arena, cli->f.run_timeout);
+    out->header = pb_new(cli->arena, struct pb_common_Header);
     out->workflow_task_timeout = pb_duration_new(cli->arena, cli->given[FLAG_task_timeout] ? cli->f.task_timeout : duration_s(10));
     out->workflow_start_delay = cli_duration(cli, FLAG_start_delay, cli->f.start_delay);
     out->user_metadata = user_metadata(cli);
@@ -65,14 +66,15 @@ static bool start_request(struct cli *cli, struct pb_ws_StartWorkflowExecutionRe
     return true;
 }
 
-static void put_started(struct cli *cli, struct json_out *w, struct str workflow_id, struct str run_id)
+/* A signal with start does not name the queue: the workflow may have been running in another. */
+static void put_started(struct cli *cli, struct json_out *w, struct str workflow_id, struct str run_id, bool with_queue)
 {
     const struct { const char *label, *key; struct str value; } rows[] = {
         {"WorkflowId", "workflowId", workflow_id}, {"RunId", "runId", run_id}, {"Type", "type", cli->f.type},
         {"Namespace", "namespace", cli->f.namespace}, {"TaskQueue", "taskQueue", cli->f.task_queue},
     };
     struct cli_table *card = cli_table_new(cli, 2, NULL);
-    for (size_t i = 0; i < countof(rows); i++) {
+    for (size_t i = 0; i < countof(rows) - !with_queue; i++) {
         cli_json_field(w, rows[i].key, rows[i].value);
         cli_table_row(card, str_of(rows[i].label), rows[i].value);
     }
@@ -89,7 +91,7 @@ int run_workflow_start(struct cli *cli)
     if (!CALL(cli, ws_StartWorkflowExecution, &request, &response)) return cli_fail_call(cli, "starting workflow");
     cli_json_begin(cli, &w);
     json_put_open(&w, '{');
-    put_started(cli, &w, request.workflow_id, response->run_id);
+    put_started(cli, &w, request.workflow_id, response->run_id, true);
     json_put_close(&w, '}');
     cli_json_end(cli, &w);
     return 0;
@@ -107,13 +109,13 @@ int run_workflow_signal_with_start(struct cli *cli)
         .input = start.input, .workflow_execution_timeout = start.workflow_execution_timeout, .workflow_run_timeout = start.workflow_run_timeout,
         .workflow_task_timeout = start.workflow_task_timeout, .identity = start.identity, .request_id = start.request_id,
         .workflow_id_reuse_policy = start.workflow_id_reuse_policy, .workflow_id_conflict_policy = start.workflow_id_conflict_policy,
-        .memo = start.memo, .search_attributes = start.search_attributes, .workflow_start_delay = start.workflow_start_delay,
+        .memo = start.memo, .search_attributes = start.search_attributes, .header = start.header, .workflow_start_delay = start.workflow_start_delay,
         .user_metadata = start.user_metadata, .priority = start.priority, .signal_name = cli->f.signal_type, .signal_input = input,
     };
     if (!CALL(cli, ws_SignalWithStartWorkflowExecution, &request, &response)) return cli_fail_call(cli, "signalling and starting workflow");
     cli_json_begin(cli, &w);
     json_put_open(&w, '{');
-    put_started(cli, &w, request.workflow_id, response->run_id);
+    put_started(cli, &w, request.workflow_id, response->run_id, false);
     json_put_close(&w, '}');
     cli_json_end(cli, &w);
     return 0;
@@ -258,7 +260,7 @@ int run_workflow_execute(struct cli *cli)
     cli->f.workflow_id = request.workflow_id;
     cli_json_begin(cli, &w);
     json_put_open(&w, '{');
-    put_started(cli, &w, request.workflow_id, run_id);
+    put_started(cli, &w, request.workflow_id, run_id, true);
     cli_say(cli, "\nProgress:\n  %5s  %-20s  Type", "ID", "Time");
     const struct pb_history_HistoryEvent *close = workflow_follow(cli, &run_id, cli->format == FORMAT_TEXT, cli->f.detailed);
     if (close == NULL) return 1;
