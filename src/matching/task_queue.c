@@ -418,7 +418,8 @@ void task_queue_give_back(struct task_queue *q, struct queued_task *task, instan
 
 /* ---- answers from the store ---- */
 
-/* Stored now. It stays in memory where it is among the first of the backlog and there is room; else the row is all. */
+/* Stored now. It stays in memory where it is among the first of the backlog and there is room; else the row is all. While
+ * a page is being read it stays, too: the read may be older than the row and yet go beyond it. */
 void task_queue_persisted(struct task_queue *q, struct queued_task *task, instant now, struct task_queue_effects *fx)
 {
     ensure(task->is_persisting);
@@ -428,7 +429,7 @@ void task_queue_persisted(struct task_queue *q, struct queued_task *task, instan
     if (task->is_gone) {
         reach("task_queue: a task is taken while its row is written");
         task_end(q, task, fx);
-    } else if (!task->is_delivered && task->order > level->loaded_to && (level->has_disk || level->task_count > q->options.tasks_max)) {
+    } else if (!task->is_delivered && !level->is_loading && task->order > level->loaded_to && (level->has_disk || level->task_count > q->options.tasks_max)) {
         level->has_disk = true;
         level->disk_max = level->disk_max > task->order ? level->disk_max : task->order;
         level->disk_count++;

@@ -262,6 +262,29 @@ TEST(tasks_on_disk_are_not_passed_for_ever_by_new_ones)
     fixture_fini(&f);
 }
 
+TEST(a_task_whose_row_is_written_while_an_older_read_runs_is_not_lost)
+{
+    struct fixture f;
+    fixture_init(&f, (struct task_queue_options){.tasks_max = 1, .is_backlog_known_empty = true});
+    task_queue_cancel_poll(f.queue, poll(&f, 0)); /* somebody may come again soon: pages are read ahead */
+    struct queued_task *tasks[4] = {NULL};
+    for (int64_t run = 1; run <= 3; run++) {
+        check_int(offer(&f, run), ERR_NONE);
+        if (effect(&f, EFFECT_PERSIST, 0) != NULL) tasks[run] = effect(&f, EFFECT_PERSIST, 0)->task;
+    }
+    check(tasks[1] == NULL && tasks[2] != NULL && tasks[3] != NULL);
+    task_queue_effects_clear(&f.fx);
+    task_queue_persisted(f.queue, tasks[3], f.now, &f.fx);
+    check_int(effect_count(&f, EFFECT_LOAD), 1);
+    task_queue_persisted(f.queue, tasks[2], f.now, &f.fx);
+    struct loaded_task page = {{.namespace_key = 1, .run = 3, .workflow_id = STR("w"), .run_id = STR("r"), .scheduled_event_id = 5, .stamp = 1,
+                                .expires_at = INSTANT_NEVER}, 3};
+    task_queue_effects_clear(&f.fx);
+    task_queue_loaded(f.queue, PRIORITY_DEFAULT, &page, 1, 3, false, f.now, &f.fx); /* read before the row of 2 was there */
+    for (int64_t run = 1; run <= 3; run++) check_int(serve(&f), run);
+    fixture_fini(&f);
+}
+
 TEST(a_fresh_partition_reads_its_backlog_when_somebody_polls)
 {
     struct fixture f;
