@@ -248,6 +248,7 @@ static void on_response(void *arg, const struct grpc_response *response)
     call->running = NULL;
     count_attempt(call, response);
     if (next_attempt(call, response, &wait)) loop_timer_in(runtime_loop(call->connection->runtime), &call->timer, wait);
+    else if (response->code != GRPC_OK && atomic_load(&call->is_cancelled)) finish_cancelled(call, "cancelled by the caller"); /* it would have been tried again */
     else finish(call, response);
 }
 
