@@ -11,7 +11,7 @@ scripts/fetch_api.sh >/dev/null
 
 options=(-Dwerror=true)
 case $flavour in
-  release) options+=(--buildtype=release -Dstatic_libs=true -Dstrip=true) ;;
+  release) options+=(--buildtype=release -Doptimization=2 -Dstatic_libs=true -Dstrip=true) ;;
   test) options+=(-Doptimization=1 -Ddebug=true -Dslow_checks=true) ;;
   # A sanitizer's own instrumentation makes gcc warn of what is not there; release, test and clang are the builds that must be clean.
   asan) options=(-Dwerror=false -Doptimization=1 -Ddebug=true -Dslow_checks=true -Db_sanitize=address,undefined -Db_lundef=false) ;;
