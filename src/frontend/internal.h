@@ -70,6 +70,7 @@ void rpc_let_go(struct rpc *rpc);
 /* Calls on_timer at `due` unless answered before; moves it when set. */
 void rpc_timer(struct rpc *rpc, instant due, void (*on_timer)(struct rpc *rpc));
 struct str rpc_metadata(struct rpc *rpc, const char *name);
+struct str rpc_uuid(struct rpc *rpc); /* a new id for what the client left unnamed; in the rpc's arena */
 
 /* ---- calls into the shard: one step on one workflow ---- */
 

@@ -161,6 +161,13 @@ void rpc_timer(struct rpc *rpc, instant due, void (*on_timer)(struct rpc *rpc))
     if (heap_first(&f->timers) == &rpc->timer && f->env.rearm != NULL) f->env.rearm(f->env.arg);
 }
 
+struct str rpc_uuid(struct rpc *rpc)
+{
+    char uuid[37];
+    prng_uuid(&rpc->frontend->prng, uuid);
+    return arena_str(rpc->arena, str_of(uuid));
+}
+
 struct str rpc_metadata(struct rpc *rpc, const char *name)
 {
     return rpc->ops->metadata != NULL ? rpc->ops->metadata(rpc, str_of(name)) : STR_EMPTY;

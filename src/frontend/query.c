@@ -244,11 +244,9 @@ static void query_workflow(struct frontend *f, struct rpc *rpc)
     }
     if (!check_id(rpc, "query type", request->query->query_type, true) || !check_payloads(rpc, "the query's arguments", request->query->query_args)) return;
     struct query *q = arena_new(rpc->arena, struct query);
-    char id[37];
-    prng_uuid(&f->prng, id);
     q->f = f;
     q->rpc = rpc;
-    q->id = arena_str(rpc->arena, str_of(id));
+    q->id = rpc_uuid(rpc);
     q->look.call.workflow_id = request->execution->workflow_id;
     q->look.call.run_id = request->execution->run_id;
     rpc->state = q;

@@ -222,11 +222,7 @@ static bool take_request(struct update_op *u, const pb_update_Request *request)
     *copy = *request;
     copy->meta = pb_new(rpc->arena, pb_update_Meta);
     if (request->meta != NULL) *copy->meta = *request->meta;
-    if (str_is_empty(id)) {
-        char uuid[37];
-        prng_uuid(&u->f->prng, uuid);
-        copy->meta->update_id = arena_str(rpc->arena, str_of(uuid));
-    }
+    if (str_is_empty(id)) copy->meta->update_id = rpc_uuid(rpc);
     u->request = copy;
     u->update_id = copy->meta->update_id;
     return true;
@@ -312,11 +308,7 @@ static void execute_multi(struct frontend *f, struct rpc *rpc)
     if (!take_request(u, update->request)) return;
     pb_ws_StartWorkflowExecutionRequest *copy = pb_new(rpc->arena, pb_ws_StartWorkflowExecutionRequest);
     *copy = *start;
-    if (str_is_empty(copy->request_id)) {
-        char uuid[37];
-        prng_uuid(&f->prng, uuid);
-        copy->request_id = arena_str(rpc->arena, str_of(uuid));
-    }
+    if (str_is_empty(copy->request_id)) copy->request_id = rpc_uuid(rpc);
     u->start = copy;
     look(u);
 }

@@ -55,10 +55,7 @@ static bool check_may_start(struct rpc *rpc)
 
 static struct str request_id_or_new(struct rpc *rpc, struct str request_id)
 {
-    if (!str_is_empty(request_id)) return request_id;
-    char uuid[37];
-    prng_uuid(&rpc->frontend->prng, uuid);
-    return arena_str(rpc->arena, str_of(uuid));
+    return !str_is_empty(request_id) ? request_id : rpc_uuid(rpc);
 }
 
 bool check_start_request(struct rpc *rpc, const pb_ws_StartWorkflowExecutionRequest *q)
