@@ -8,7 +8,7 @@
  *   timers    --workflows that each start one timer of --timer and complete
  *   open      --workflows that start a long timer and stay open
  *   history   one workflow of --signals signals; the time to read its history in pages
- *   park      --pollers parked polls on as many queues, held for --hold
+ *   park      --pollers parked polls on --queues task queues, held for --hold
  *
  * The last line is one JSON object. */
 #include "base/arena.h"
@@ -26,7 +26,7 @@ struct load;
 
 struct flags {
     struct str address, scenario;
-    int64_t workflows, concurrent, pollers, activities, signals, connections, payload;
+    int64_t workflows, concurrent, pollers, queues, activities, signals, connections, payload;
     duration timer, hold;
 };
 
@@ -425,7 +425,7 @@ static void run(struct load *l)
     struct poller *ps = xcalloc((size_t)pollers, sizeof *ps);
     for (int64_t i = 0; i < pollers; i++) {
         ps[i] = (struct poller){.load = l, .client = client_of(l), .is_activity = is_park || i % 2 == 1};
-        if (is_park) snprintf(ps[i].queue, sizeof ps[i].queue, "%s-%" PRId64, l->queue, i);
+        if (is_park) snprintf(ps[i].queue, sizeof ps[i].queue, "%s-%" PRId64, l->queue, i % (l->f.queues > 0 ? l->f.queues : pollers));
         else snprintf(ps[i].queue, sizeof ps[i].queue, "%s", l->queue);
         poll_again(&ps[i]);
     }
@@ -474,6 +474,7 @@ int main(int argc, char **argv)
         {"workflows", 'w', OPTION_INT, &l.f.workflows, "N", "workflows in all", NULL},
         {"concurrent", 'c', OPTION_INT, &l.f.concurrent, "N", "workflows in flight", NULL},
         {"pollers", 'p', OPTION_INT, &l.f.pollers, "N", "pollers of each kind", NULL},
+        {"queues", 0, OPTION_INT, &l.f.queues, "N", "park: task queues the polls are spread over (as many as polls)", NULL},
         {"activities", 0, OPTION_INT, &l.f.activities, "N", "activities of a workflow", NULL},
         {"signals", 0, OPTION_INT, &l.f.signals, "N", "signals to a workflow", NULL},
         {"connections", 0, OPTION_INT, &l.f.connections, "N", "connections", NULL},

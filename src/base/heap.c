@@ -41,7 +41,7 @@ void heap_put(struct heap *heap, struct heap_node *node, instant due)
     size_t i = node->position;
     if (i == 0) {
         if (heap->count == heap->capacity) {
-            heap->capacity = heap->capacity != 0 ? heap->capacity * 2 : 16;
+            heap->capacity = heap->capacity != 0 ? heap->capacity * 2 : 4;
             heap->nodes = xrealloc(heap->nodes, heap->capacity * sizeof(struct heap_node *));
         }
         i = ++heap->count;

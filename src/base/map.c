@@ -46,7 +46,7 @@ static void place(struct map *map, uint32_t entry_index)
 /* Closes the holes and makes room for one more; slots are at most half used. */
 static void rebuild(struct map *map)
 {
-    size_t slot_count = 16;
+    size_t slot_count = 4; /* maps are many and mostly small */
     while (slot_count < (map->count + 1) * 3) slot_count *= 2;
     ensure(slot_count / 2 < UINT32_MAX / 2);
     struct map_entry *entries = xmalloc(slot_count / 2 * sizeof *entries);

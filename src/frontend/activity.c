@@ -1,39 +1,34 @@
 /* RPCs of activity workers: poll, complete, fail, cancel, heartbeat; by task token and by id. */
 #include "frontend/poll.h"
 
-struct activity_poll {
-    struct task_poll base;
+struct activity_start {
+    struct task_start base;
     pb_ws_PollActivityTaskQueueResponse *reply;
 };
 
-static err poll_step(struct task_poll *base, struct execution *e, struct step *step)
+static err poll_step(struct task_start *base, struct execution *e, struct step *step)
 {
-    struct activity_poll *poll = container_of(base, struct activity_poll, base);
+    struct activity_start *start = container_of(base, struct activity_start, base);
     char request_id[37];
     prng_uuid(step->prng, request_id);
-    return execution_activity_start(e, step, base->task.scheduled_event_id, base->task.stamp, base->rpc->request,
-                                    arena_str(step->arena, str_of(request_id)), &poll->reply);
+    return execution_activity_start(e, step, base->task.scheduled_event_id, base->task.stamp, base->poll->rpc->request,
+                                    arena_str(step->arena, str_of(request_id)), &start->reply);
 }
 
-static void poll_started(struct task_poll *base)
+static void poll_started(struct task_start *base)
 {
-    struct activity_poll *poll = container_of(base, struct activity_poll, base);
-    poll->reply->poller_scaling_decision = poll_scaling(base);
-    RPC_REPLY(base->rpc, pb_ws_PollActivityTaskQueueResponse, poll->reply);
+    struct activity_start *start = container_of(base, struct activity_start, base);
+    start->reply->poller_scaling_decision = poll_scaling(base->poll);
+    RPC_REPLY(base->poll->rpc, pb_ws_PollActivityTaskQueueResponse, start->reply);
 }
 
-static void no_query(struct task_poll *poll UNUSED, struct matching_query *query UNUSED)
-{
-    ensure(!"queries go to workflow polls");
-}
+static const struct poll_kind activity_polls = {sizeof(struct activity_start), poll_step, poll_started, NULL};
 
 static void poll_activity_task(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_PollActivityTaskQueueRequest *q = rpc->request;
     double rate = q->task_queue_metadata != NULL && q->task_queue_metadata->max_tasks_per_second != NULL ? q->task_queue_metadata->max_tasks_per_second->value : -1;
-    struct activity_poll *poll = OP_NEW(rpc, struct activity_poll);
-    poll->base = (struct task_poll){.rpc = rpc, .f = f, .step = poll_step, .started = poll_started, .query = no_query};
-    poll_begin(&poll->base, QUEUE_ACTIVITY, q->task_queue, q->identity, q->worker_version_capabilities, q->deployment_options, rate);
+    poll_begin(f, rpc, &activity_polls, QUEUE_ACTIVITY, q->task_queue, q->identity, q->worker_version_capabilities, q->deployment_options, rate);
 }
 
 /* ---- outcomes ---- */

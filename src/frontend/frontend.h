@@ -33,6 +33,10 @@ struct rpc_ops {
     void (*released)(struct rpc *rpc);
     /* A header of the request by its lower-case name, or empty. Valid only within frontend_call. */
     struct str (*metadata)(struct rpc *rpc, struct str name);
+    /* The rpc will wait, maybe for long: `request` and everything in `arena` may go until `unpark` brings the request back. The
+     * strings of the request stay where they are meanwhile: they lie in its bytes, which the bringer keeps. NULL: all stays. */
+    void (*park)(struct rpc *rpc);
+    void (*unpark)(struct rpc *rpc);
 };
 
 struct rpc {
@@ -52,9 +56,10 @@ struct rpc {
     void (*on_cancel)(struct rpc *rpc); /* takes it out of whatever it waits in */
     void (*on_error)(struct rpc *rpc, struct error *error); /* rewrites an error before it is given; NULL: as it is */
     void *state;                /* of its handler */
+    void (*on_release)(struct rpc *rpc); /* before ops->released: frees what the handler keeps outside the arena */
     const struct namespace_info *ns;
     uint32_t references;        /* calls under way in the shard; released at 0 */
-    bool is_answered, is_cancelled;
+    bool is_answered, is_cancelled, is_parked;
 };
 
 struct frontend_settings {

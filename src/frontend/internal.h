@@ -129,8 +129,9 @@ const pb_store_Namespace *namespace_stored(const struct namespace_info *ns);
 void namespace_change(struct rpc *rpc, pb_store_Namespace *stored, const struct pb_message *reply_type);
 bool search_attribute_parse(struct str text, struct str *name, int32_t *type);
 
-/* ---- parked polls (task_poll.c) ---- */
+/* ---- parked polls (poll.c) ---- */
 void polls_drain(struct frontend *f);
+void polls_free(struct frontend *f); /* those that a crash of the simulated world leaves */
 void health_changed(struct frontend *f);
 void health_end(struct frontend *f); /* ends the watches */
 

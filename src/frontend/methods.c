@@ -45,6 +45,7 @@ void frontend_destroy(struct frontend *f)
 {
     schedules_destroy(f->schedules);
     namespaces_destroy(f->namespaces);
+    polls_free(f);
     heap_fini(&f->timers);
     map_fini(&f->queries_by_id);
     void *waiting; /* lists of queries by run: empty, unless the world ends in between */
@@ -57,7 +58,9 @@ void frontend_destroy(struct frontend *f)
 
 static void release_if_free(struct rpc *rpc)
 {
-    if (rpc->references == 0 && (rpc->is_answered || rpc->is_cancelled)) rpc->ops->released(rpc);
+    if (rpc->references != 0 || !(rpc->is_answered || rpc->is_cancelled)) return;
+    if (rpc->on_release != NULL) rpc->on_release(rpc);
+    rpc->ops->released(rpc);
 }
 
 static void end(struct rpc *rpc)

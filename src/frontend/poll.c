@@ -2,6 +2,8 @@
 
 #include "proto/perdure/frontend.h"
 
+#include <stdlib.h>
+
 static const int64_t MARGIN_MS = 1000; /* an empty answer leaves that much before the caller's deadline */
 
 struct str token_encode(struct arena *arena, const pb_store_TaskToken *token) { return PB_ENCODE_ARENA(pb_store_TaskToken, token, arena); }
@@ -35,30 +37,49 @@ pb_taskqueue_PollerScalingDecision *poll_scaling(struct task_poll *poll)
 
 static void over(struct task_poll *poll)
 {
-    if (list_is_linked(&poll->link)) poll->f->stats.polls_parked--;
-    list_remove(&poll->link);
+    if (poll->is_waiting) poll->f->stats.polls_parked--;
+    poll->is_waiting = false;
 }
 
-static void on_empty(struct matching_poll *wait)
+/* Before anything is done with the request or the arena. */
+static void unpark(struct rpc *rpc)
 {
-    struct task_poll *poll = container_of(wait, struct task_poll, wait);
+    if (!rpc->is_parked) return;
+    rpc->is_parked = false;
+    rpc->ops->unpark(rpc);
+}
+
+static void end_empty(struct task_poll *poll)
+{
     over(poll);
+    unpark(poll->rpc);
     poll_answer_empty(poll);
 }
+
+static void on_empty(struct matching_poll *wait) { end_empty(container_of(wait, struct task_poll, wait)); }
+
+static void poll_free(struct task_poll *poll)
+{
+    list_remove(&poll->link);
+    free(poll);
+}
+
+static void on_release(struct rpc *rpc) { poll_free(rpc->state); }
 
 /* ---- starting the task ---- */
 
 static err start_step(struct shard_call *call, struct execution *e, struct step *step, bool *is_commit UNUSED)
 {
-    struct task_poll *poll = container_of(container_of(call, struct op, call), struct task_poll, start);
+    struct task_start *start = container_of(container_of(call, struct op, call), struct task_start, op);
     /* The caller left while the run was being loaded: the task goes back untouched. */
-    if (poll->rpc->is_cancelled) return ERR_CANCELLED;
-    return poll->step(poll, e, step);
+    if (start->poll->rpc->is_cancelled) return ERR_CANCELLED;
+    return start->poll->kind->step(start, e, step);
 }
 
 static void start_done(struct shard_call *call, err result)
 {
-    struct task_poll *poll = container_of(container_of(call, struct op, call), struct task_poll, start);
+    struct task_start *start = container_of(container_of(call, struct op, call), struct task_start, op);
+    struct task_poll *poll = start->poll;
     struct rpc *rpc = poll->rpc;
     poll->f->now = poll->f->env.now(poll->f->env.arg);
     poll->is_starting = false;
@@ -67,7 +88,7 @@ static void start_done(struct shard_call *call, err result)
         matching_accept(poll->f->env.matching, &poll->wait);
         over(poll);
         if (rpc->is_cancelled) reach("poll: the caller left after its task was started");
-        else poll->started(poll);
+        else poll->kind->started(start);
     } else if (is_gone && !rpc->is_cancelled && !poll->f->is_draining) {
         matching_poll_again(poll->f->env.matching, &poll->wait);
     } else if (is_gone) {
@@ -85,20 +106,24 @@ static void start_done(struct shard_call *call, err result)
 static void on_task(struct matching_poll *wait, const struct queue_task *task, bool is_query)
 {
     struct task_poll *poll = container_of(wait, struct task_poll, wait);
+    struct rpc *rpc = poll->rpc;
+    unpark(rpc);
     if (is_query) {
         over(poll);
-        poll->query(poll, task->transient);
+        poll->kind->query(poll, task->transient);
         return;
     }
-    poll->task = *task;
+    struct task_start *start = arena_zalloc(rpc->arena, poll->kind->start_size);
     poll->is_starting = true;
-    poll->start = (struct op){.rpc = poll->rpc, .f = poll->f};
-    poll->start.call = (struct shard_call){
+    start->poll = poll;
+    start->task = *task;
+    start->op = (struct op){.rpc = rpc, .f = poll->f};
+    start->op.call = (struct shard_call){
         .namespace_key = task->namespace_key, .workflow_id = task->workflow_id, .run_id = task->run_id, .run = task->run,
-        .need = SHARD_NEEDS_RUN_KEY, .step = start_step, .done = start_done, .arena = poll->rpc->arena,
+        .need = SHARD_NEEDS_RUN_KEY, .step = start_step, .done = start_done, .arena = rpc->arena,
     };
-    rpc_hold(poll->rpc);
-    shard_submit(poll->f->env.shard, &poll->start.call);
+    rpc_hold(rpc);
+    shard_submit(poll->f->env.shard, &start->op.call);
 }
 
 static void on_cancel(struct rpc *rpc)
@@ -132,11 +157,9 @@ static instant poll_deadline(struct frontend *f, struct rpc *rpc)
     return instant_min(instant_add(f->now, duration_ms(ms)), instant_add(rpc->deadline, duration_ms(-MARGIN_MS)));
 }
 
-void poll_begin(struct task_poll *poll, enum queue_kind kind, const pb_taskqueue_TaskQueue *queue, struct str identity,
+void poll_begin(struct frontend *f, struct rpc *rpc, const struct poll_kind *kind, enum queue_kind queue_kind, const pb_taskqueue_TaskQueue *queue, struct str identity,
                 const pb_common_WorkerVersionCapabilities *capabilities, const pb_deployment_WorkerDeploymentOptions *deployment, double rate_max)
 {
-    struct rpc *rpc = poll->rpc;
-    struct frontend *f = poll->f;
     if (!check_task_queue(rpc, queue, true) || !check_id(rpc, "identity", identity, false) || !check_deadline(rpc)) return;
     struct str build = capabilities != NULL ? capabilities->build_id : STR_EMPTY, name = STR_EMPTY;
     if (deployment != NULL && deployment->worker_versioning_mode == WORKER_VERSIONING_MODE_VERSIONED) {
@@ -147,31 +170,40 @@ void poll_begin(struct task_poll *poll, enum queue_kind kind, const pb_taskqueue
             return;
         }
     }
-    poll->task_queue_kind = queue->kind;
+    struct task_poll *poll = xcalloc(1, sizeof *poll);
+    *poll = (struct task_poll){.rpc = rpc, .f = f, .kind = kind, .is_waiting = true};
     poll->wait = (struct matching_poll){
-        .namespace_key = rpc->ns->key, .queue = queue->name, .kind = kind, .is_sticky = queue->kind == TASK_QUEUE_KIND_STICKY,
+        .namespace_key = rpc->ns->key, .queue = queue->name, .kind = queue_kind, .is_sticky = queue->kind == TASK_QUEUE_KIND_STICKY,
         .normal_queue = queue->normal_name, .on_task = on_task, .on_empty = on_empty,
         .poller = {.identity = identity, .build_id = build, .deployment = name, .connection_id = rpc->connection_id,
                    .deadline = poll_deadline(f, rpc), .rate_max = rate_max},
     };
     rpc->state = poll;
+    rpc->on_release = on_release;
     rpc->on_cancel = on_cancel;
     list_push(&f->polls, &poll->link);
     f->stats.polls_parked++;
     err result = matching_poll(f->env.matching, &poll->wait);
-    if (result == ERR_NONE) return;
-    over(poll);
-    rpc_error(rpc, result, "too many polls wait on task queue %.*s", STR_ARG(queue->name));
+    if (result != ERR_NONE) {
+        over(poll);
+        rpc_error(rpc, result, "too many polls wait on task queue %.*s", STR_ARG(queue->name));
+    } else if (poll->wait.state == POLL_WAITING && rpc->ops->park != NULL) {
+        rpc->is_parked = true;
+        rpc->ops->park(rpc);
+    }
 }
 
 void polls_drain(struct frontend *f)
 {
     list_each_safe(link, &f->polls) {
         struct task_poll *poll = container_of(link, struct task_poll, link);
-        if (poll->is_starting || !matching_cancel(f->env.matching, &poll->wait)) continue;
-        over(poll);
-        poll_answer_empty(poll);
+        if (poll->is_waiting && !poll->is_starting && matching_cancel(f->env.matching, &poll->wait)) end_empty(poll);
     }
+}
+
+void polls_free(struct frontend *f)
+{
+    list_each_safe(link, &f->polls) poll_free(container_of(link, struct task_poll, link));
 }
 
 /* ---- the history that goes with a workflow task ---- */

@@ -5,23 +5,35 @@
 
 #include "frontend/internal.h"
 
+struct task_poll;
+
+/* The task of a poll on its way to being started on its run; in the rpc's arena. A kind of poll embeds it first. */
+struct task_start {
+    struct op op;
+    struct task_poll *poll;
+    struct queue_task task;      /* strings borrowed from matching until its outcome is told */
+};
+
+struct poll_kind {
+    size_t start_size;           /* of what embeds the struct task_start */
+    err (*step)(struct task_start *start, struct execution *e, struct step *step);
+    void (*started)(struct task_start *start);  /* durable or relaxed: build the reply */
+    void (*query)(struct task_poll *poll, struct matching_query *query); /* NULL: none come */
+};
+
+/* Ten thousand of these wait at a time, so it holds what waiting needs and nothing else: the request and the rpc's arena
+ * are given back meanwhile (rpc_ops.park). Freed with its rpc. */
 struct task_poll {
     struct matching_poll wait;
-    struct op start;             /* on the run of the task that was delivered */
     struct rpc *rpc;
     struct frontend *f;
+    const struct poll_kind *kind;
     struct list link;            /* frontend.polls */
-    struct queue_task task;      /* what is being started; strings borrowed from matching until its outcome is told */
-    bool is_starting;
-    int32_t task_queue_kind;
-    /* the kind's own */
-    err (*step)(struct task_poll *poll, struct execution *e, struct step *step);
-    void (*started)(struct task_poll *poll);  /* durable or relaxed: build the reply */
-    void (*query)(struct task_poll *poll, struct matching_query *query);
+    bool is_waiting, is_starting;
 };
 
 /* Checks the deadline and begins to wait; answers the rpc on failure. */
-void poll_begin(struct task_poll *poll, enum queue_kind kind, const pb_taskqueue_TaskQueue *queue, struct str identity,
+void poll_begin(struct frontend *f, struct rpc *rpc, const struct poll_kind *kind, enum queue_kind queue_kind, const pb_taskqueue_TaskQueue *queue, struct str identity,
                 const pb_common_WorkerVersionCapabilities *capabilities, const pb_deployment_WorkerDeploymentOptions *deployment, double rate_max);
 /* An empty reply of the rpc's type. */
 void poll_answer_empty(struct task_poll *poll);

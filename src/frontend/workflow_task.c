@@ -1,8 +1,8 @@
 /* RPCs of workflow workers: poll, complete, fail, shut down. */
 #include "frontend/poll.h"
 
-struct workflow_poll {
-    struct task_poll base;
+struct workflow_start {
+    struct task_start base;
     pb_ws_PollWorkflowTaskQueueResponse *reply;
     struct task_history_read history;
 };
@@ -16,35 +16,37 @@ static void history_ready(struct task_history_read *read, err result)
     rpc_let_go(rpc);
 }
 
-static err poll_step(struct task_poll *base, struct execution *e, struct step *step)
+static err poll_step(struct task_start *base, struct execution *e, struct step *step)
 {
-    struct workflow_poll *poll = container_of(base, struct workflow_poll, base);
+    struct workflow_start *start = container_of(base, struct workflow_start, base);
+    struct task_poll *poll = base->poll;
     char request_id[37];
     prng_uuid(step->prng, request_id);
     struct task_history history;
-    TRY(execution_workflow_task_start(e, step, base->task.scheduled_event_id, base->task.stamp, base->rpc->request,
-                                      arena_str(step->arena, str_of(request_id)), base->wait.is_from_sticky, &poll->reply, &history));
-    queries_attach(base->f, base->task.run, base->rpc->arena, poll->reply);
-    task_history_in_step(&poll->history, base->rpc, e, &history, poll->reply);
+    TRY(execution_workflow_task_start(e, step, base->task.scheduled_event_id, base->task.stamp, poll->rpc->request,
+                                      arena_str(step->arena, str_of(request_id)), poll->wait.is_from_sticky, &start->reply, &history));
+    queries_attach(poll->f, base->task.run, poll->rpc->arena, start->reply);
+    task_history_in_step(&start->history, poll->rpc, e, &history, start->reply);
     return ERR_NONE;
 }
 
-static void poll_started(struct task_poll *base)
+static void poll_started(struct task_start *base)
 {
-    struct workflow_poll *poll = container_of(base, struct workflow_poll, base);
-    poll->reply->backlog_count_hint = base->wait.backlog_count_hint;
-    poll->reply->poller_scaling_decision = poll_scaling(base);
-    rpc_hold(base->rpc);
-    task_history_finish(&poll->history, base->f, history_ready);
+    struct workflow_start *start = container_of(base, struct workflow_start, base);
+    struct task_poll *poll = base->poll;
+    start->reply->backlog_count_hint = poll->wait.backlog_count_hint;
+    start->reply->poller_scaling_decision = poll_scaling(poll);
+    rpc_hold(poll->rpc);
+    task_history_finish(&start->history, poll->f, history_ready);
 }
+
+static const struct poll_kind workflow_polls = {sizeof(struct workflow_start), poll_step, poll_started, query_deliver};
 
 static void poll_workflow_task(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_PollWorkflowTaskQueueRequest *q = rpc->request;
     if (!check_id(rpc, "worker control queue", q->worker_control_task_queue, false)) return;
-    struct workflow_poll *poll = OP_NEW(rpc, struct workflow_poll);
-    poll->base = (struct task_poll){.rpc = rpc, .f = f, .step = poll_step, .started = poll_started, .query = query_deliver};
-    poll_begin(&poll->base, QUEUE_WORKFLOW, q->task_queue, q->identity, q->worker_version_capabilities, q->deployment_options, -1);
+    poll_begin(f, rpc, &workflow_polls, QUEUE_WORKFLOW, q->task_queue, q->identity, q->worker_version_capabilities, q->deployment_options, -1);
 }
 
 /* ---- completion ---- */

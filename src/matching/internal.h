@@ -17,20 +17,25 @@ struct fairness_group {
     struct str key;           /* behind this struct */
 };
 
-struct level {
+/* Who has tasks in a level, and whose turn it is. */
+struct shares {
     struct heap groups;       /* by pass */
     struct heap held;         /* groups whose own rate is used up, by when it allows more */
     struct map by_key;        /* fairness key -> group */
     int64_t pass;             /* of the group served last */
-    size_t task_count;        /* waiting */
+};
+
+struct level {
+    struct shares *shares;    /* NULL until a task comes: most queues only ever see one priority, many none */
+    uint32_t task_count;      /* waiting */
+    uint32_t disk_count;      /* rows on disk only, as far as known */
     /* the backlog */
     int64_t loaded_to;        /* rows up to here are in memory or gone */
     int64_t disk_max;         /* largest order known to be on disk only */
     int64_t loading_max;      /* disk_max when the load under way began */
-    size_t disk_count;        /* rows on disk only, as far as known */
+    instant load_at;          /* not before, after a failed load */
     bool has_disk;            /* there may be rows after loaded_to */
     bool is_loading;
-    instant load_at;          /* not before, after a failed load */
 };
 
 void level_fini(struct level *level); /* frees groups; their tasks are the caller's */
@@ -40,6 +45,10 @@ void level_remove(struct level *level, struct queued_task *task);
 /* The task to serve next, taken out; NULL when there is none, or every key that has some is held back by its rate. */
 struct queued_task *level_take(struct level *level, double key_rate, instant now);
 instant level_oldest(const struct level *level); /* offered_at of the oldest that waits; INSTANT_NEVER: none */
+/* for (size_t at = 0; (group = level_next_group(level, &at)) != NULL;) … */
+struct fairness_group *level_next_group(const struct level *level, size_t *at);
+instant level_next_due(const struct level *level); /* when a key's rate lets a task go that it holds back */
+void level_release(struct level *level, instant now); /* keys held back may go: their rate has changed */
 
 /* ---- pollers.c: who polls, and how fast tasks come and go ---- */
 

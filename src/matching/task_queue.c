@@ -160,7 +160,7 @@ void task_queue_destroy(struct task_queue *q)
     ensure(q->poller_count == 0);
     for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
         struct fairness_group *group;
-        for (size_t at = 0; (group = map_next(&q->levels[i].by_key, &at, NULL)) != NULL;) free_tasks(&group->tasks);
+        for (size_t at = 0; (group = level_next_group(&q->levels[i], &at)) != NULL;) free_tasks(&group->tasks);
         level_fini(&q->levels[i]);
     }
     free_tasks(&q->transient);
@@ -538,7 +538,7 @@ instant task_queue_next_due(const struct task_queue *q)
     if (is_polled && waiting != 0 && rate_limit(q) > 0) due = instant_min(due, q->rate_next);
     for (int i = PRIORITY_MIN; i <= PRIORITY_MAX && is_polled; i++) {
         const struct level *level = &q->levels[i];
-        if ((node = heap_first(&level->held)) != NULL) due = instant_min(due, node->due);
+        due = instant_min(due, level_next_due(level));
         if (level->has_disk && !level->is_loading && level->load_at.ns != 0) due = instant_min(due, level->load_at);
     }
     if (q->options.is_sticky && waiting != 0 && !is_polled) due = instant_min(due, instant_add(q->last_poll, q->options.sticky_patience));
@@ -568,7 +568,7 @@ void task_queue_worker_gone(struct task_queue *q, instant now, struct task_queue
     while ((link = list_first(&q->transient)) != NULL) move_away(q, container_of(link, struct queued_task, link), fx);
     for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
         struct fairness_group *group;
-        for (size_t at = 0; (group = map_next(&q->levels[i].by_key, &at, NULL)) != NULL;)
+        for (size_t at = 0; (group = level_next_group(&q->levels[i], &at)) != NULL;)
             while ((link = list_first(&group->tasks)) != NULL) move_away(q, container_of(link, struct queued_task, link), fx);
     }
 }
@@ -604,16 +604,7 @@ void task_queue_set_rate(struct task_queue *q, double rate_max, instant now)
 void task_queue_set_key_rate(struct task_queue *q, double rate_max, instant now)
 {
     q->key_rate = rate_max;
-    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
-        struct heap_node *node;
-        while ((node = heap_first(&q->levels[i].held)) != NULL) {
-            struct fairness_group *group = container_of(node, struct fairness_group, node);
-            heap_remove(&q->levels[i].held, node);
-            heap_put(&q->levels[i].groups, node, (instant){group->pass});
-        }
-        struct fairness_group *group;
-        for (size_t at = 0; (group = map_next(&q->levels[i].by_key, &at, NULL)) != NULL;) group->rate_next = now;
-    }
+    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) level_release(&q->levels[i], now);
 }
 
 err task_queue_set_weight(struct task_queue *q, struct str fairness_key, float weight)

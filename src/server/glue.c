@@ -9,27 +9,31 @@
 #include <stdlib.h>
 
 enum {
-    POOL_MAX = 256,                     /* requests kept for reuse */
-    ARENA_FIRST = 8 * 1024,             /* of a pooled request */
-    ARENA_FIRST_POLL = 1792,            /* parked polls are many: theirs is small and not pooled */
+    POOL_MAX = 256,                     /* arenas kept for reuse */
+    ARENA_FIRST = 8 * 1024,
     ARENA_BUDGET = 96 * 1024 * 1024,    /* of a decoded request and its answer */
+};
+
+struct request_arena {
+    struct arena arena;
+    struct list link;
 };
 
 struct glue {
     struct loop *loop;
     struct frontend *frontend;
-    struct list pool;
-    size_t pooled;
+    struct list arenas;
+    size_t arena_count;
 };
 
+/* A request under way. Of one that is parked there is nothing but this and the bytes behind it. */
 struct server_rpc {
     struct rpc rpc;
-    struct arena arena;
+    struct request_arena *arena;        /* NULL: parked */
     struct grpc_call *call;             /* NULL: gone or answered */
     struct glue *glue;
-    struct list link;
-    bool is_pooled;
     bool *was_answered;                 /* while frontend_call runs: set when the answer comes from within it */
+    size_t size;                        /* of a request that may park: its bytes, behind this struct */
 };
 
 struct glue *glue_create(struct loop *loop, struct frontend *frontend)
@@ -37,18 +41,50 @@ struct glue *glue_create(struct loop *loop, struct frontend *frontend)
     struct glue *g = xcalloc(1, sizeof *g);
     g->loop = loop;
     g->frontend = frontend;
-    list_init(&g->pool);
+    list_init(&g->arenas);
     return g;
 }
 
 void glue_destroy(struct glue *g)
 {
-    for (struct list *link; (link = list_pop(&g->pool)) != NULL;) {
-        struct server_rpc *r = container_of(link, struct server_rpc, link);
-        arena_fini(&r->arena);
-        free(r);
+    for (struct list *link; (link = list_pop(&g->arenas)) != NULL;) {
+        struct request_arena *arena = container_of(link, struct request_arena, link);
+        arena_fini(&arena->arena);
+        free(arena);
     }
     free(g);
+}
+
+static void arena_take(struct server_rpc *r)
+{
+    struct glue *g = r->glue;
+    struct list *link = list_pop(&g->arenas);
+    if (link != NULL) {
+        r->arena = container_of(link, struct request_arena, link);
+        g->arena_count--;
+    } else {
+        r->arena = xcalloc(1, sizeof *r->arena);
+        arena_init(&r->arena->arena, ARENA_FIRST, ARENA_BUDGET);
+    }
+    r->rpc.arena = &r->arena->arena;
+}
+
+static void arena_give_back(struct server_rpc *r)
+{
+    struct glue *g = r->glue;
+    struct request_arena *arena = r->arena;
+    if (arena == NULL) return;
+    r->arena = NULL;
+    r->rpc.arena = NULL;
+    r->rpc.request = NULL;
+    if (g->arena_count >= POOL_MAX) {
+        arena_fini(&arena->arena);
+        free(arena);
+        return;
+    }
+    arena_reset(&arena->arena);
+    list_push_front(&g->arenas, &arena->link);
+    g->arena_count++;
 }
 
 /* ---- answers ---- */
@@ -73,7 +109,7 @@ static void answer_reply(struct rpc *rpc, const struct pb_message *type, const v
 static void answer_send(struct rpc *rpc, const struct pb_message *type, const void *message)
 {
     struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
-    struct str bytes = pb_encode_arena(type, message, &r->arena);
+    struct str bytes = pb_encode_arena(type, message, rpc->arena);
     if (r->call != NULL && grpc_call_send(r->call, bytes.data, bytes.size) != ERR_NONE) reach("glue: a watcher that reads nothing");
 }
 
@@ -101,23 +137,16 @@ static void answer_fail(struct rpc *rpc, const struct error *error)
     struct grpc_call *call = answered(r);
     if (error->detail_type == &pb_errordetails_ResourceExhaustedFailure_type) {
         const pb_errordetails_ResourceExhaustedFailure *detail = error->detail;
-        grpc_call_add_trailer(call, STR("x-resource-exhausted-cause"), pb_enum_short_name(&pb_enums_ResourceExhaustedCause_enum, detail->cause, &r->arena));
-        grpc_call_add_trailer(call, STR("x-resource-exhausted-scope"), pb_enum_short_name(&pb_enums_ResourceExhaustedScope_enum, detail->scope, &r->arena));
+        grpc_call_add_trailer(call, STR("x-resource-exhausted-cause"), pb_enum_short_name(&pb_enums_ResourceExhaustedCause_enum, detail->cause, rpc->arena));
+        grpc_call_add_trailer(call, STR("x-resource-exhausted-scope"), pb_enum_short_name(&pb_enums_ResourceExhaustedScope_enum, detail->scope, rpc->arena));
     }
-    grpc_call_fail(call, error_grpc(error), error_message(error), status_bytes(&r->arena, error));
+    grpc_call_fail(call, error_grpc(error), error_message(error), status_bytes(rpc->arena, error));
 }
 
 static void answer_released(struct rpc *rpc)
 {
     struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
-    struct glue *g = r->glue;
-    if (r->is_pooled && g->pooled < POOL_MAX) {
-        arena_reset(&r->arena);
-        list_push_front(&g->pool, &r->link);
-        g->pooled++;
-        return;
-    }
-    arena_fini(&r->arena);
+    arena_give_back(r);
     free(r);
 }
 
@@ -127,33 +156,43 @@ static struct str request_metadata(struct rpc *rpc, struct str name)
     return r->call != NULL ? grpc_call_metadata(r->call, name) : STR_EMPTY;
 }
 
+static void request_park(struct rpc *rpc) { arena_give_back(container_of(rpc, struct server_rpc, rpc)); }
+
+static void request_unpark(struct rpc *rpc)
+{
+    struct server_rpc *r = container_of(rpc, struct server_rpc, rpc);
+    void *request;
+    arena_take(r);
+    err result = pb_decode(pb_method_request(rpc->method), (struct str){(const char *)(r + 1), r->size}, rpc->arena, PB_ALIAS, &request);
+    ensure(result == ERR_NONE); /* as it did the first time */
+    rpc->request = request;
+}
+
 static const struct rpc_ops rpc_ops = {
     .reply = answer_reply, .fail = answer_fail, .send = answer_send, .end = answer_end, .released = answer_released, .metadata = request_metadata,
+    .park = request_park, .unpark = request_unpark,
 };
 
 /* ---- requests ---- */
 
-static bool is_poll(const struct pb_method *method)
+static bool may_park(const struct pb_method *method)
 {
     size_t i = pb_method_index(method);
     return i == pb_ws_PollWorkflowTaskQueue_method || i == pb_ws_PollActivityTaskQueue_method || i == pb_ws_PollNexusTaskQueue_method;
 }
 
-static struct server_rpc *rpc_new(struct glue *g, bool is_small)
+/* The decoded request's strings are copies: in the arena, or behind the server_rpc when the arena may go. */
+static struct server_rpc *rpc_new(struct glue *g, const struct pb_method *method, struct str body, err *result)
 {
-    struct list *link = is_small ? NULL : list_pop(&g->pool);
-    struct server_rpc *r;
-    if (link != NULL) {
-        r = container_of(link, struct server_rpc, link);
-        g->pooled--;
-        struct arena arena = r->arena;
-        *r = (struct server_rpc){.arena = arena};
-    } else {
-        r = xcalloc(1, sizeof *r);
-        arena_init(&r->arena, is_small ? ARENA_FIRST_POLL : ARENA_FIRST, ARENA_BUDGET);
-    }
-    r->is_pooled = !is_small;
-    r->glue = g;
+    bool is_kept = may_park(method);
+    size_t size = is_kept ? body.size : 0;
+    struct server_rpc *r = xmalloc(sizeof *r + size);
+    *r = (struct server_rpc){.glue = g, .size = size, .rpc = {.ops = &rpc_ops, .method = method}};
+    if (size != 0) memcpy(r + 1, body.data, size);
+    arena_take(r);
+    void *request;
+    *result = pb_decode(pb_method_request(method), is_kept ? (struct str){(const char *)(r + 1), size} : body, r->rpc.arena, is_kept ? PB_ALIAS : PB_COPY, &request);
+    if (*result == ERR_NONE) r->rpc.request = request;
     return r;
 }
 
@@ -167,10 +206,8 @@ static void on_call(void *arg, struct grpc_call *call)
         grpc_call_fail(call, GRPC_UNIMPLEMENTED, words, STR_EMPTY);
         return;
     }
-    bool is_small = is_poll(method);
-    struct server_rpc *r = rpc_new(g, is_small);
-    void *request;
-    err result = pb_decode(pb_method_request(method), grpc_call_body(call), &r->arena, PB_COPY, &request);
+    err result;
+    struct server_rpc *r = rpc_new(g, method, grpc_call_body(call), &result);
     if (result != ERR_NONE) {
         answer_released(&r->rpc);
         grpc_call_fail(call, result == ERR_INVALID ? GRPC_INVALID_ARGUMENT : err_grpc(result),
@@ -178,10 +215,6 @@ static void on_call(void *arg, struct grpc_call *call)
         return;
     }
     r->call = call;
-    r->rpc.ops = &rpc_ops;
-    r->rpc.method = method;
-    r->rpc.request = request;
-    r->rpc.arena = &r->arena;
     r->rpc.deadline = grpc_call_deadline(call);
     r->rpc.connection_id = grpc_call_connection_id(call);
     bool was_answered = false;

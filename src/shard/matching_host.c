@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { QUEUES_MAX = 1000000, PERSISTS_MAX = 256 };
+enum { QUEUES_MAX = 1000000, PERSISTS_MAX = 256, LOADS_MAX = 64 };
 
 struct host_queue {
     struct matching_host *host;
@@ -42,9 +42,11 @@ struct host_persist {                /* a task on its way to the backlog */
 };
 
 struct host_load {
-    struct store_read read;
     struct host_queue *queue;
     int level;
+    int64_t order;
+    size_t limit;
+    struct store_read *read;         /* NULL: waits for its turn */
     struct list link;
 };
 
@@ -55,8 +57,8 @@ struct matching_host {
     struct map_u64 connections;
     struct heap due;
     struct list ready_polls, ready_queries;
-    struct list persists_waiting, persists, loads;
-    size_t persist_count;
+    struct list persists_waiting, persists, loads_waiting, loads;
+    size_t persist_count, load_count;
     int depth;
     struct matching_stats stats;
 };
@@ -350,50 +352,74 @@ static bool row_decode(const struct host_queue *hq, const struct store_row *row,
     return true;
 }
 
+static void load_next(struct matching_host *h);
+
+static void load_free(struct host_load *load)
+{
+    if (load->read != NULL) arena_fini(&load->read->arena);
+    free(load->read);
+    free(load);
+}
+
 static void load_opened(struct mail *mail)
 {
-    struct host_load *load = container_of(container_of(mail, struct store_read, mail), struct host_load, read);
+    struct store_read *read = container_of(mail, struct store_read, mail);
+    struct host_load *load = read->arg;
     struct host_queue *hq = load->queue;
     struct matching_host *h = hq->host;
     struct task_queue_effects fx;
     task_queue_effects_init(&fx);
     enter(h);
-    if (load->read.result == ERR_NONE) {
-        struct loaded_task *tasks = arena_array(&load->read.arena, struct loaded_task, load->read.row_count + 1);
+    if (read->result == ERR_NONE) {
+        struct loaded_task *tasks = arena_array(&read->arena, struct loaded_task, read->row_count + 1);
         size_t count = 0;
         int64_t last = 0;
-        for (size_t i = 0; i < load->read.row_count; i++) {
-            last = load->read.rows[i].b;
-            if (row_decode(hq, &load->read.rows[i], &load->read.arena, &tasks[count])) count++;
+        for (size_t i = 0; i < read->row_count; i++) {
+            last = read->rows[i].b;
+            if (row_decode(hq, &read->rows[i], &read->arena, &tasks[count])) count++;
         }
         h->stats.loaded += count;
-        task_queue_loaded(hq->queue, load->level, tasks, count, last, load->read.has_more, host_now(h), &fx);
+        task_queue_loaded(hq->queue, load->level, tasks, count, last, read->has_more, host_now(h), &fx);
     } else {
         task_queue_load_failed(hq->queue, load->level, host_now(h));
     }
     hq->under_way--;
     list_remove(&load->link);
+    h->load_count--;
     apply(h, hq, &fx);
-    arena_fini(&load->read.arena);
-    free(load);
+    load_free(load);
+    load_next(h);
     leave(h);
+}
+
+/* A few at a time: ten thousand queues that are polled for the first time ask for five pages each. */
+static void load_next(struct matching_host *h)
+{
+    struct list *link;
+    while (h->load_count < LOADS_MAX && (link = list_pop(&h->loads_waiting)) != NULL) {
+        struct host_load *load = container_of(link, struct host_load, link);
+        struct store_read *read = load->read = xcalloc(1, sizeof *read);
+        arena_init(&read->arena, 0, 0);
+        read->arg = load;
+        read->mail.open = load_opened;
+        read->reply_to = h->env.mailbox;
+        read->kind = STORE_READ_TASKS;
+        read->run = backlog_number(load->queue, load->level);
+        read->order = load->order;
+        read->limit = load->limit;
+        list_push(&h->loads, &load->link);
+        h->load_count++;
+        store_read(h->env.store, read);
+    }
 }
 
 static void load_begin(struct matching_host *h, struct host_queue *hq, const struct task_queue_effect *effect)
 {
     struct host_load *load = xcalloc(1, sizeof *load);
-    load->queue = hq;
-    load->level = effect->level;
-    arena_init(&load->read.arena, 0, 0);
-    load->read.mail.open = load_opened;
-    load->read.reply_to = h->env.mailbox;
-    load->read.kind = STORE_READ_TASKS;
-    load->read.run = backlog_number(hq, effect->level);
-    load->read.order = effect->order;
-    load->read.limit = effect->limit;
+    *load = (struct host_load){.queue = hq, .level = effect->level, .order = effect->order, .limit = effect->limit};
     hq->under_way++;
-    list_push(&h->loads, &load->link);
-    store_read(h->env.store, &load->read);
+    list_push(&h->loads_waiting, &load->link);
+    load_next(h);
 }
 
 /* ---- life ---- */
@@ -405,7 +431,7 @@ struct matching_host *matching_create(const struct matching_env *env, const stru
     h->options = *options;
     if (h->options.queues_max == 0) h->options.queues_max = QUEUES_MAX;
     if (h->options.persists_max == 0) h->options.persists_max = PERSISTS_MAX;
-    struct list *lists[] = {&h->ready_polls, &h->ready_queries, &h->persists_waiting, &h->persists, &h->loads};
+    struct list *lists[] = {&h->ready_polls, &h->ready_queries, &h->persists_waiting, &h->persists, &h->loads_waiting, &h->loads};
     for (size_t i = 0; i < countof(lists); i++) list_init(lists[i]);
     return h;
 }
@@ -421,11 +447,9 @@ void matching_destroy(struct matching_host *h)
             free(p);
         }
     }
-    while ((link = list_pop(&h->loads)) != NULL) {
-        struct host_load *load = container_of(link, struct host_load, link);
-        arena_fini(&load->read.arena);
-        free(load);
-    }
+    struct list *loads[] = {&h->loads_waiting, &h->loads};
+    for (size_t i = 0; i < countof(loads); i++)
+        while ((link = list_pop(loads[i])) != NULL) load_free(container_of(link, struct host_load, link));
     struct host_connection *connection;
     for (size_t at = 0; (connection = map_u64_next(&h->connections, &at, NULL)) != NULL;) {
         while (list_pop(&connection->sticky_queues) != NULL) {}
@@ -764,7 +788,7 @@ instant matching_next_due(const struct matching_host *h)
     return node != NULL ? node->due : INSTANT_NEVER;
 }
 
-bool matching_is_quiet(const struct matching_host *h) { return h->persist_count == 0 && list_is_empty(&h->persists_waiting) && list_is_empty(&h->loads); }
+bool matching_is_quiet(const struct matching_host *h) { return h->persist_count == 0 && list_is_empty(&h->persists_waiting) && h->load_count == 0; }
 
 void matching_get_stats(const struct matching_host *h, struct matching_stats *stats)
 {

@@ -81,7 +81,24 @@ static struct str ops_metadata(struct rpc *rpc, struct str name)
     return STR_EMPTY;
 }
 
-static const struct rpc_ops ops = {.reply = ops_reply, .fail = ops_fail, .released = ops_released, .metadata = ops_metadata};
+static void *decode_request(struct remote *r)
+{
+    void *request;
+    if (pb_decode(pb_method_request(r->method), buf_view(&r->request), &r->arena, PB_ALIAS, &request) != ERR_NONE) sim_fail(r->sim, "a request does not decode");
+    return request;
+}
+
+/* All that is promised to go is gone: whoever still looks at it meets rubbish. */
+static void ops_park(struct rpc *rpc)
+{
+    struct remote *r = container_of(rpc, struct remote, rpc);
+    rpc->request = NULL;
+    arena_fini(&r->arena);
+}
+
+static void ops_unpark(struct rpc *rpc) { rpc->request = decode_request(container_of(rpc, struct remote, rpc)); }
+
+static const struct rpc_ops ops = {.reply = ops_reply, .fail = ops_fail, .released = ops_released, .metadata = ops_metadata, .park = ops_park, .unpark = ops_unpark};
 
 static void ring_arrival(struct sim *sim, struct alarm *alarm)
 {
@@ -92,10 +109,8 @@ static void ring_arrival(struct sim *sim, struct alarm *alarm)
         remote_settle(r);
         return;
     }
-    void *request;
-    if (pb_decode(pb_method_request(r->method), buf_view(&r->request), &r->arena, PB_COPY, &request) != ERR_NONE) sim_fail(sim, "a request does not decode");
     r->is_at_server = true;
-    r->rpc = (struct rpc){.ops = &ops, .method = r->method, .request = request, .arena = &r->arena, .deadline = instant_add(r->deadline.node.due, sim->skew),
+    r->rpc = (struct rpc){.ops = &ops, .method = r->method, .request = decode_request(r), .arena = &r->arena, .deadline = instant_add(r->deadline.node.due, sim->skew),
                           .connection_id = r->connection};
     if (r->is_over) r->rpc.deadline = instant_add(cluster_now(sim), duration_s(10)); /* nobody listens any more, but it has come */
     sim->rpc_count++;

@@ -114,6 +114,7 @@ struct store_row {
 struct visibility_query;
 struct store_read {
     struct mail mail;
+    void *arg;                   /* the caller's */
     struct mailbox *reply_to;
     enum store_read_kind kind;
     uint32_t shard;
