@@ -1,4 +1,6 @@
 /* From a method's name to its handler, and the life of an rpc: answered once, released when nobody refers to it. */
+#include "frontend/batches.h"
+#include "frontend/inner.h"
 #include "frontend/internal.h"
 #include "frontend/schedules.h"
 
@@ -8,7 +10,7 @@
 
 static const struct handler_table *const tables[] = {
     &workflow_handlers, &control_handlers, &history_handlers, &workflow_task_handlers, &activity_handlers, &query_handlers, &update_handlers,
-    &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers, &schedule_handlers,
+    &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers, &schedule_handlers, &batch_handlers,
 };
 
 /* Where the request keeps its namespace; UINT16_MAX when it has no such field. */
@@ -26,6 +28,7 @@ err frontend_create(const struct frontend_env *env, struct frontend **frontend)
     prng_init(&f->prng, env->seed);
     list_init(&f->polls);
     list_init(&f->health_watches);
+    list_init(&f->inner_calls);
     for (size_t t = 0; t < countof(tables); t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
             const struct handler_row *row = &tables[t]->rows[i];
@@ -37,12 +40,15 @@ err frontend_create(const struct frontend_env *env, struct frontend **frontend)
     }
     f->namespaces = namespaces_create(f);
     f->schedules = schedules_create(f);
+    f->batches = batches_create(f);
     *frontend = f;
     return ERR_NONE;
 }
 
 void frontend_destroy(struct frontend *f)
 {
+    inner_destroy(f);
+    batches_destroy(f->batches);
     schedules_destroy(f->schedules);
     namespaces_destroy(f->namespaces);
     polls_free(f);
@@ -229,7 +235,7 @@ void frontend_cancel(struct frontend *f, struct rpc *rpc)
 instant frontend_next_due(const struct frontend *f)
 {
     const struct heap_node *first = heap_first(&f->timers);
-    return instant_min(first != NULL ? first->due : INSTANT_NEVER, schedules_next_due(f));
+    return instant_min(first != NULL ? first->due : INSTANT_NEVER, instant_min(schedules_next_due(f), batches_next_due(f)));
 }
 
 void frontend_tick(struct frontend *f)
@@ -243,6 +249,7 @@ void frontend_tick(struct frontend *f)
         rpc_let_go(rpc);
     }
     schedules_tick(f);
+    batches_tick(f);
 }
 
 void frontend_connection_closed(struct frontend *f, uint64_t connection_id)

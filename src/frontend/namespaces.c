@@ -1,5 +1,6 @@
 /* Namespaces: a registry in memory, each one stored as a row that is written before it is told of. */
 #include "base/log.h"
+#include "frontend/batches.h"
 #include "frontend/internal.h"
 #include "frontend/schedules.h"
 #include "proto/perdure/namespace.h"
@@ -232,13 +233,19 @@ static void served(struct frontend *f, err result)
     f->start.done(f->start.arg, result, NULL);
 }
 
+static void schedules_loaded(struct frontend *f, err result)
+{
+    if (result == ERR_NONE) batches_start(f, served);
+    else served(f, result);
+}
+
 static void started(struct namespaces_read *r)
 {
     struct frontend *f = r->f;
     err result = r->result;
     f->namespaces->read = NULL;
     read_free(r);
-    if (result == ERR_NONE) schedules_start(f, served);
+    if (result == ERR_NONE) schedules_start(f, schedules_loaded);
     else served(f, result);
 }
 
