@@ -28,7 +28,7 @@ struct batch_job {
     size_t target_count, first_open, next; /* all before first_open have ended; the next to be looked at for a turn */
     struct turn *turns;
     size_t running;
-    instant next_turn, next_save;
+    instant next_turn, next_save, retry_at; /* nothing is written before retry_at */
     struct heap_node wake;
     struct str page_token;       /* where the page after the one in memory begins; in page_arena */
     bool is_page_new;            /* not stored yet: no turns before */
@@ -36,6 +36,7 @@ struct batch_job {
     bool is_listing, is_dirty, is_writing, is_pumping, is_starting, is_closing, is_over;
     struct shard_write write;
     struct store_op ops[5];
+    struct str broken;           /* why it can not go on */
     struct rpc *starter;         /* held until the first form is stored */
     struct rpc *stopper;         /* likewise the last one */
 };
@@ -217,7 +218,7 @@ static void written(struct shard_write *write, err result)
         reach("batches: a job's state is not stored");
         if (job->is_closing) reopen(job);
         job->is_dirty = true;
-        job->next_turn = instant_max(job->next_turn, instant_add(f->now, duration_s(RETRY_S)));
+        job->retry_at = instant_add(f->now, duration_s(RETRY_S));
         answer(&job->stopper, result);
     }
     pump(job);
@@ -278,8 +279,7 @@ static void page_read(struct inner_call *call, const struct error *error, const 
         job->next_turn = instant_add(job->all->f->now, duration_s(RETRY_S));
     } else if (reply == NULL) {
         log_warn("batches", "a batch job can not read its list any more", "error", error->message.size != 0 ? arena_cstr(&call->arena, error->message) : err_text(error->code));
-        if (!job->is_writing) close_job(job, BATCH_OPERATION_STATE_FAILED, error_message(error), STR_EMPTY);
-        else job->next_turn = instant_add(job->all->f->now, duration_s(RETRY_S));
+        job->broken = arena_str(&job->memory, error_message(error));
     } else if (batch_operation_is_for_activities(job->input)) {
         const pb_ws_ListActivityExecutionsResponse *r = reply;
         page_begin(job, r->executions_count, r->next_page_token);
@@ -395,9 +395,11 @@ static void arm(struct batch_job *job)
     struct frontend *f = all->f;
     bool has_turn = job->next < job->target_count ? !job->is_page_new && job->running < turns_max(job)
                                                   : job->first_open == job->target_count && !job->is_listing && !job->is_writing;
+    bool is_ending = job->stopper != NULL || !str_is_empty(job->broken);
     instant due = has_turn ? job->next_turn : INSTANT_NEVER;
-    if (job->is_dirty && !job->is_writing) due = instant_min(due, job->is_page_new ? f->now : job->next_save);
-    due = due.ns != INSTANT_NEVER.ns ? instant_max(due, instant_add(f->now, duration_ms(1))) : due;
+    if (!job->is_writing && (job->is_dirty || is_ending))
+        due = instant_min(due, instant_max(job->retry_at, job->is_page_new || is_ending ? f->now : job->next_save));
+    if (due.ns != INSTANT_NEVER.ns) due = instant_max(due, instant_add(f->now, duration_ms(1)));
     if (due.ns == INSTANT_NEVER.ns) heap_remove(&all->wakes, &job->wake);
     else heap_put(&all->wakes, &job->wake, due);
     if (heap_first(&all->wakes) == &job->wake && f->env.rearm != NULL) f->env.rearm(f->env.arg);
@@ -414,19 +416,21 @@ static void pump(struct batch_job *job)
     }
     job->is_pumping = true;
     const struct namespace_info *ns = namespace_by_key(f, job->state->namespace_key);
-    bool is_gone = ns == NULL || ns->is_deleted;
-    if (is_gone && !job->is_writing) {
+    bool is_gone = ns == NULL || ns->is_deleted, may_write = !job->is_writing && !instant_before(f->now, job->retry_at);
+    bool is_page_over = job->first_open == job->target_count && !job->is_listing;
+    if (may_write && is_gone) {
         close_job(job, BATCH_OPERATION_STATE_FAILED, STR("its namespace is deleted"), STR_EMPTY);
-    } else if (job->stopper != NULL && !job->is_writing) {
+    } else if (may_write && job->stopper != NULL) {
         const pb_ws_StopBatchOperationRequest *q = job->stopper->request;
         close_job(job, BATCH_OPERATION_STATE_FAILED, q->reason, q->identity);
-    } else if (f->is_serving && !f->is_draining && !is_gone) {
-        bool is_page_over = job->first_open == job->target_count && !job->is_listing;
-        if (is_page_over && job->state->is_listed && !job->is_writing) close_job(job, BATCH_OPERATION_STATE_COMPLETED, STR_EMPTY, STR_EMPTY);
-        else if (is_page_over && !job->state->is_listed && !instant_before(f->now, job->next_turn)) page_load(job);
+    } else if (may_write && !str_is_empty(job->broken)) {
+        close_job(job, BATCH_OPERATION_STATE_FAILED, job->broken, STR_EMPTY);
+    } else if (may_write && is_page_over && job->state->is_listed) {
+        close_job(job, BATCH_OPERATION_STATE_COMPLETED, STR_EMPTY, STR_EMPTY);
+    } else if (f->is_serving && !f->is_draining && !is_gone && str_is_empty(job->broken)) {
+        if (is_page_over && !job->state->is_listed && !instant_before(f->now, job->next_turn)) page_load(job);
         turns(job);
-        bool is_time = job->is_page_new ? !instant_before(f->now, job->next_turn) || job->next_turn.ns == 0 : !instant_before(f->now, job->next_save);
-        if (job->is_dirty && !job->is_writing && !job->is_closing && is_time) save(job);
+        if (may_write && job->is_dirty && (job->is_page_new || !instant_before(f->now, job->next_save))) save(job);
     }
     job->is_pumping = false;
     if (!job->is_closing) arm(job);
@@ -779,6 +783,8 @@ void batches_tick(struct frontend *f)
     all->sweep_after = STR_EMPTY;
     sweep_read(all);
 }
+
+size_t batches_open_count(const struct frontend *f) { return map_count(&f->batches->jobs); }
 
 /* ---- life ---- */
 

@@ -24,6 +24,7 @@ void batches_destroy(struct batches *all);
 void batches_start(struct frontend *f, void (*done)(struct frontend *f, err result));
 instant batches_next_due(const struct frontend *f); /* INSTANT_NEVER while it does not serve */
 void batches_tick(struct frontend *f);
+size_t batches_open_count(const struct frontend *f);
 
 /* For batch.c: each answers the rpc. `query`: of the executions, printed from what was parsed; empty when they are listed. */
 void batch_start(struct frontend *f, struct rpc *rpc, struct str query);

@@ -270,7 +270,11 @@ void frontend_drain(struct frontend *f)
 
 bool frontend_is_serving(const struct frontend *f) { return f->is_serving && !f->is_draining; }
 
-void frontend_stats(const struct frontend *f, struct frontend_stats *stats) { *stats = f->stats; }
+void frontend_stats(const struct frontend *f, struct frontend_stats *stats)
+{
+    *stats = f->stats;
+    stats->batches_open = batches_open_count(f);
+}
 
 /* ---- one step on one workflow ---- */
 

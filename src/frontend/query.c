@@ -323,7 +323,7 @@ static err delivery_step(struct op *op, struct execution *e, struct step *step U
     reply->query = PB_CLONE(arena, pb_query_WorkflowQuery, request->query);
     reply->attempt = 1;
     reply->workflow_execution_task_queue = pb_new(arena, pb_taskqueue_TaskQueue);
-    reply->workflow_execution_task_queue->name = q->is_sticky ? q->normal_queue : q->queue;
+    reply->workflow_execution_task_queue->name = arena_str(arena, q->is_sticky ? q->normal_queue : q->queue); /* the query may end before the history is read */
     reply->workflow_execution_task_queue->kind = TASK_QUEUE_KIND_NORMAL;
     int64_t from = d->is_sticky ? execution_previous_started_event_id(e) + 1 : 1;
     const struct task_history history = {.from = from, .to = execution_next_event_id(e)};

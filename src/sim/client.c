@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 enum { TRIES_MAX = 6 };
-enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_SCHEDULE,
-              ACTION_TERMINATE, ACTION_DESCRIBE, ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE };
+enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_SCHEDULE, ACTION_BATCH,
+              ACTION_TERMINATE, ACTION_DESCRIBE, ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE,
+              ACTION_BATCH_STOP };
 
 struct client {
     struct sim *sim;
@@ -50,6 +51,7 @@ static void draw_action(struct client *c)
                                                                                              : actions[prng_below(&sim->prng, countof(actions))];
     static const enum action on_schedules[] = {ACTION_SCHEDULE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE};
     if (prng_chance(&sim->prng, 12)) c->action = on_schedules[prng_below(&sim->prng, countof(on_schedules))];
+    if (prng_chance(&sim->prng, 30)) c->action = prng_chance(&sim->prng, 4) ? ACTION_BATCH_STOP : ACTION_BATCH;
     snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
     c->run_id[0] = 0;
     c->serial++;
@@ -176,6 +178,40 @@ static void send_schedule(struct client *c)
     arena_fini(&arena);
 }
 
+/* Signals go to all, and none may come twice; what ends workflows goes to one. */
+static void send_batch(struct client *c)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    pb_batch_BatchOperationSignal signal = {.signal = STR("signal"), .input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->text)))};
+    pb_batch_BatchOperationTermination terminate = {.identity = STR("client")};
+    pb_batch_BatchOperationCancellation cancel = {.identity = STR("client")};
+    pb_batch_BatchOperationReset reset = {.reset_type = c->serial % 2 == 0 ? RESET_TYPE_FIRST_WORKFLOW_TASK : RESET_TYPE_LAST_WORKFLOW_TASK};
+    pb_ws_StartBatchOperationRequest request = {.namespace = STR("default"), .job_id = str_of(c->request_id), .reason = STR("drawn"),
+                                                .max_operations_per_second = c->serial % 5 == 0 ? 3 : 0};
+    switch (c->serial % 8) {
+    case 0:
+        request.operation_case = pb_ws_StartBatchOperationRequest_termination_operation_tag;
+        request.termination_operation = &terminate;
+        break;
+    case 1:
+        request.operation_case = pb_ws_StartBatchOperationRequest_cancellation_operation_tag;
+        request.cancellation_operation = &cancel;
+        break;
+    case 2:
+        request.operation_case = pb_ws_StartBatchOperationRequest_reset_operation_tag;
+        request.reset_operation = &reset;
+        break;
+    default:
+        request.operation_case = pb_ws_StartBatchOperationRequest_signal_operation_tag;
+        request.signal_operation = &signal;
+        request.visibility_query = STR("WorkflowType = 'program'");
+    }
+    if (str_is_empty(request.visibility_query)) PB_PUSH_NEW(&arena, &request, executions)->workflow_id = str_of(c->workflow_id);
+    call(c, pb_ws_StartBatchOperation_method, &request);
+    arena_fini(&arena);
+}
+
 static void send_action(struct client *c)
 {
     struct arena arena;
@@ -187,6 +223,13 @@ static void send_action(struct client *c)
     case ACTION_SCHEDULE:
     case ACTION_SCHEDULE_PATCH:
     case ACTION_SCHEDULE_DELETE: send_schedule(c); break;
+    case ACTION_BATCH: send_batch(c); break;
+    case ACTION_BATCH_STOP: {
+        struct str job_id = arena_printf(&arena, "request-%d-%d", c->number, c->serial - 1);
+        pb_ws_StopBatchOperationRequest request = {.namespace = STR("default"), .job_id = job_id, .reason = STR("drawn")};
+        call(c, pb_ws_StopBatchOperation_method, &request);
+        break;
+    }
     case ACTION_SIGNAL: {
         pb_ws_SignalWorkflowExecutionRequest request = {
             .namespace = STR("default"), .workflow_execution = &execution, .signal_name = STR("signal"), .request_id = str_of(c->request_id),

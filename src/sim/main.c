@@ -130,6 +130,13 @@ static void print_open(struct sim *sim, struct str workflow_id, struct str run_i
     fprintf(stderr, "open: %.*s %.*s\n", STR_ARG(workflow_id), STR_ARG(run_id));
 }
 
+static void batches_end(struct sim *sim)
+{
+    struct frontend_stats stats;
+    frontend_stats(sim->frontend, &stats);
+    if (stats.batches_open != 0) sim_fail(sim, "%" PRIu64 " batch jobs do not end though all faults have stopped", stats.batches_open);
+}
+
 /* Faults have stopped: everything has to close. */
 static void sim_finish(struct sim *sim)
 {
@@ -141,10 +148,12 @@ static void sim_finish(struct sim *sim)
     clients_destroy(sim);
     sim_run_until(sim, instant_add(sim->now, duration_s(30)));
     checker_end(sim);
+    batches_end(sim);
     cluster_crash(sim); /* and all of it is still there */
     cluster_boot(sim);
     sim_run_until(sim, instant_add(sim->now, duration_s(30)));
     checker_end(sim);
+    batches_end(sim);
 }
 
 static uint64_t run_seed(uint64_t seed, bool is_loud)
