@@ -27,7 +27,7 @@ struct handler_row {
 /* Each group of RPCs is one table; methods.c joins them. */
 struct handler_table { const struct handler_row *rows; size_t count; };
 extern const struct handler_table workflow_handlers, control_handlers, history_handlers, workflow_task_handlers, activity_handlers, query_handlers,
-    update_handlers, namespace_handlers, system_handlers, visibility_handlers, operator_handlers, queue_handlers, schedule_handlers, batch_handlers;
+    update_handlers, namespace_handlers, system_handlers, visibility_handlers, operator_handlers, queue_handlers, queue_config_handlers, schedule_handlers, batch_handlers;
 
 struct handler {
     rpc_handler *run;
@@ -45,6 +45,7 @@ struct frontend {
     struct namespaces *namespaces;
     struct schedules *schedules; /* schedules.h */
     struct batches *batches;   /* batches.h */
+    struct queue_configs *queue_configs; /* queue_config.h */
     struct list inner_calls;   /* inner.h */
     bool is_serving, is_draining;
     struct frontend_stats stats;

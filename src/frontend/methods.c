@@ -2,6 +2,7 @@
 #include "frontend/batches.h"
 #include "frontend/inner.h"
 #include "frontend/internal.h"
+#include "frontend/queue_config.h"
 #include "frontend/schedules.h"
 
 #include <stdarg.h>
@@ -10,7 +11,7 @@
 
 static const struct handler_table *const tables[] = {
     &workflow_handlers, &control_handlers, &history_handlers, &workflow_task_handlers, &activity_handlers, &query_handlers, &update_handlers,
-    &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers, &schedule_handlers, &batch_handlers,
+    &namespace_handlers, &system_handlers, &visibility_handlers, &operator_handlers, &queue_handlers, &queue_config_handlers, &schedule_handlers, &batch_handlers,
 };
 
 /* Where the request keeps its namespace; UINT16_MAX when it has no such field. */
@@ -41,6 +42,7 @@ err frontend_create(const struct frontend_env *env, struct frontend **frontend)
     f->namespaces = namespaces_create(f);
     f->schedules = schedules_create(f);
     f->batches = batches_create(f);
+    f->queue_configs = queue_configs_create(f);
     *frontend = f;
     return ERR_NONE;
 }
@@ -49,6 +51,7 @@ void frontend_destroy(struct frontend *f)
 {
     inner_destroy(f);
     batches_destroy(f->batches);
+    queue_configs_destroy(f->queue_configs);
     schedules_destroy(f->schedules);
     namespaces_destroy(f->namespaces);
     polls_free(f);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "frontend/batches.h"
 #include "frontend/internal.h"
+#include "frontend/queue_config.h"
 #include "frontend/schedules.h"
 #include "proto/perdure/namespace.h"
 #include "store/store.h"
@@ -233,9 +234,15 @@ static void served(struct frontend *f, err result)
     f->start.done(f->start.arg, result, NULL);
 }
 
+static void batches_loaded(struct frontend *f, err result)
+{
+    if (result == ERR_NONE) queue_configs_start(f, served);
+    else served(f, result);
+}
+
 static void schedules_loaded(struct frontend *f, err result)
 {
-    if (result == ERR_NONE) batches_start(f, served);
+    if (result == ERR_NONE) batches_start(f, batches_loaded);
     else served(f, result);
 }
 

@@ -1,5 +1,8 @@
-/* Task queues, described: who polls them, what waits in them. */
-#include "frontend/internal.h"
+/* Task queues, described: who polls them, what waits in them, what is set for them. */
+#include "frontend/queue_config.h"
+
+/* What the API says where there is no limit. */
+#define RATE_UNLIMITED 100000
 
 static void add_pollers(struct arena *arena, const struct poller_info *pollers, size_t count, pb_taskqueue_PollerInfo ***out, size_t *out_count)
 {
@@ -8,7 +11,7 @@ static void add_pollers(struct arena *arena, const struct poller_info *pollers, 
         pb_taskqueue_PollerInfo *p = list[i] = pb_new(arena, pb_taskqueue_PollerInfo);
         p->identity = pollers[i].identity;
         p->last_access_time = pb_timestamp_new(arena, pollers[i].last_access);
-        p->rate_per_second = pollers[i].rate_max >= 0 ? pollers[i].rate_max : 100000;
+        p->rate_per_second = pollers[i].rate_max >= 0 ? pollers[i].rate_max : RATE_UNLIMITED;
         if (!str_is_empty(pollers[i].build_id)) {
             p->worker_version_capabilities = pb_new(arena, pb_common_WorkerVersionCapabilities);
             p->worker_version_capabilities->build_id = pollers[i].build_id;
@@ -29,6 +32,32 @@ static pb_taskqueue_TaskQueueStats *stats_of(struct arena *arena, const struct t
     return stats;
 }
 
+/* Every priority that has tasks, and the default one. */
+static void add_priorities(struct arena *arena, const struct task_queue_stats *s, pb_ws_DescribeTaskQueueResponse *reply)
+{
+    for (int32_t i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
+        if (s->backlog_count_by_priority[i] == 0 && i != PRIORITY_DEFAULT) continue;
+        pb_ws_DescribeTaskQueueResponse_StatsByPriorityKeyEntry *e = PB_PUSH_NEW(arena, reply, stats_by_priority_key);
+        e->key = i;
+        e->value = pb_new(arena, pb_taskqueue_TaskQueueStats);
+        e->value->approximate_backlog_count = s->backlog_count_by_priority[i];
+        e->value->approximate_backlog_age = pb_duration_new(arena, s->backlog_age_by_priority[i]);
+        e->value->tasks_add_rate = (float)s->add_rate_by_priority[i];
+        e->value->tasks_dispatch_rate = (float)s->dispatch_rate_by_priority[i];
+    }
+}
+
+static void add_config(struct frontend *f, struct rpc *rpc, enum queue_kind kind, const struct task_queue_stats *stats, pb_ws_DescribeTaskQueueResponse *reply)
+{
+    const pb_ws_DescribeTaskQueueRequest *q = rpc->request;
+    const pb_taskqueue_TaskQueueConfig *config = queue_config_find(f, rpc->ns->key, q->task_queue->name, kind);
+    reply->config = (pb_taskqueue_TaskQueueConfig *)(uintptr_t)config; /* encoded at once */
+    pb_ws_DescribeTaskQueueResponse_EffectiveRateLimit *rate = reply->effective_rate_limit = pb_new(rpc->arena, pb_ws_DescribeTaskQueueResponse_EffectiveRateLimit);
+    bool is_api = config != NULL && config->queue_rate_limit != NULL && config->queue_rate_limit->rate_limit != NULL;
+    rate->requests_per_second = is_api ? config->queue_rate_limit->rate_limit->requests_per_second : stats->rate_max >= 0 ? (float)stats->rate_max : RATE_UNLIMITED;
+    rate->rate_limit_source = is_api ? RATE_LIMIT_SOURCE_API : stats->rate_max >= 0 ? RATE_LIMIT_SOURCE_WORKER : RATE_LIMIT_SOURCE_SYSTEM;
+}
+
 static enum queue_kind kind_of(int32_t type) { return type == TASK_QUEUE_TYPE_ACTIVITY ? QUEUE_ACTIVITY : type == TASK_QUEUE_TYPE_NEXUS ? QUEUE_NEXUS : QUEUE_WORKFLOW; }
 
 /* The enhanced form: one entry a task queue type, under the unversioned build id "". */
@@ -38,13 +67,20 @@ static void describe_types(struct frontend *f, struct rpc *rpc, pb_ws_DescribeTa
     static const int32_t all[] = {TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY, TASK_QUEUE_TYPE_NEXUS};
     const int32_t *types = q->task_queue_types_count != 0 ? q->task_queue_types : all;
     size_t count = q->task_queue_types_count != 0 ? q->task_queue_types_count : countof(all);
+    for (size_t i = 0; i < count; i++) {
+        if (types[i] >= TASK_QUEUE_TYPE_WORKFLOW && types[i] <= TASK_QUEUE_TYPE_NEXUS) continue;
+        rpc_error(rpc, ERR_INVALID, "there is no task queue type %d", (int)types[i]);
+        return;
+    }
     pb_ws_DescribeTaskQueueResponse_VersionsInfoEntry *version = PB_PUSH_NEW(rpc->arena, reply, versions_info);
     version->value = pb_new(rpc->arena, pb_taskqueue_TaskQueueVersionInfo);
+    if (q->report_task_reachability) version->value->task_reachability = BUILD_ID_TASK_REACHABILITY_REACHABLE;
     for (size_t i = 0; i < count; i++) {
         struct task_queue_stats stats = {0};
         struct poller_info *pollers = NULL;
         size_t poller_count = 0;
-        (void)matching_describe(f->env.matching, rpc->ns->key, q->task_queue->name, kind_of(types[i]), rpc->arena, &stats, &pollers, &poller_count);
+        bool is_known = matching_describe(f->env.matching, rpc->ns->key, q->task_queue->name, kind_of(types[i]), rpc->arena, &stats, &pollers, &poller_count);
+        if (types[i] == TASK_QUEUE_TYPE_NEXUS && types == all && !is_known) continue;
         pb_taskqueue_TaskQueueVersionInfo_TypesInfoEntry *e = PB_PUSH_NEW(rpc->arena, version->value, types_info);
         e->key = types[i];
         e->value = pb_new(rpc->arena, pb_taskqueue_TaskQueueTypeInfo);
@@ -64,7 +100,7 @@ static void describe_task_queue(struct frontend *f, struct rpc *rpc)
             return;
         }
         describe_types(f, rpc, reply);
-        RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply);
+        RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply); /* unless it has been refused */
         return;
     }
     struct task_queue_stats stats = {0};
@@ -75,10 +111,18 @@ static void describe_task_queue(struct frontend *f, struct rpc *rpc)
     if (q->include_task_queue_status) {
         reply->task_queue_status = pb_new(rpc->arena, pb_taskqueue_TaskQueueStatus);
         reply->task_queue_status->backlog_count_hint = stats.backlog_count;
-        reply->task_queue_status->rate_per_second = stats.rate_max >= 0 ? stats.rate_max : 100000;
+        reply->task_queue_status->rate_per_second = stats.rate_max >= 0 ? stats.rate_max : RATE_UNLIMITED;
+        reply->task_queue_status->read_level = stats.read_level;
+        reply->task_queue_status->ack_level = stats.ack_level;
         reply->task_queue_status->task_id_block = pb_new(rpc->arena, pb_taskqueue_TaskIdBlock);
+        reply->task_queue_status->task_id_block->start_id = stats.ack_level + 1;
+        reply->task_queue_status->task_id_block->end_id = INT64_MAX; /* ids are not handed out in blocks */
     }
-    if (q->report_stats) reply->stats = stats_of(rpc->arena, &stats);
+    if (q->report_stats) {
+        reply->stats = stats_of(rpc->arena, &stats);
+        add_priorities(rpc->arena, &stats, reply);
+    }
+    if (q->report_config) add_config(f, rpc, kind_of(q->task_queue_type), &stats, reply);
     RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply);
 }
 

@@ -34,6 +34,7 @@ struct level {
     int64_t disk_max;         /* largest order known to be on disk only */
     int64_t loading_max;      /* disk_max when the load under way began */
     instant load_at;          /* not before, after a failed load */
+    instant disk_since;       /* when the oldest of those on disk was offered, or a bit earlier; 0: not known */
     bool has_disk;            /* there may be rows after loaded_to */
     bool is_loading;
 };
@@ -44,6 +45,10 @@ void level_insert(struct level *level, struct queued_task *task, float weight);
 void level_remove(struct level *level, struct queued_task *task);
 /* The task to serve next, taken out; NULL when there is none, or every key that has some is held back by its rate. */
 struct queued_task *level_take(struct level *level, double key_rate, instant now);
+/* The least order of those that wait; INT64_MAX: none. */
+int64_t level_first_order(const struct level *level);
+/* Of the tasks of this key that wait already. */
+void level_set_weight(struct level *level, struct str key, float weight);
 instant level_oldest(const struct level *level); /* offered_at of the oldest that waits; INSTANT_NEVER: none */
 /* for (size_t at = 0; (group = level_next_group(level, &at)) != NULL;) … */
 struct fairness_group *level_next_group(const struct level *level, size_t *at);
@@ -60,6 +65,8 @@ struct meter { /* events over the last 30 s */
 };
 void meter_add(struct meter *meter, instant now);
 double meter_rate(const struct meter *meter, instant now);
+
+struct priority_meters { struct meter added[PRIORITY_COUNT], dispatched[PRIORITY_COUNT]; };
 
 struct poller_record {
     struct list link;         /* oldest access first */
@@ -99,6 +106,7 @@ struct task_queue {
     bool is_worker_gone;
     struct poller_book book;
     struct meter added, dispatched;
+    struct priority_meters *by_priority; /* NULL until a task has another priority than the default */
 };
 
 #endif

@@ -104,21 +104,22 @@ struct queued_task *level_take(struct level *level, double key_rate, instant now
         struct fairness_group *group = container_of(node, struct fairness_group, node);
         struct list *first = list_first(&group->tasks);
         if (group->pass > shares->pass) shares->pass = group->pass;
+        if (key_rate >= 0 && instant_before(now, group->rate_next)) { /* also one without tasks: its next one would come too early */
+            heap_remove(&shares->groups, node);
+            heap_put(&shares->held, node, group->rate_next);
+            continue;
+        }
         if (first == NULL) {
             heap_remove(&shares->groups, node);
             group_drop(shares, group);
-            continue;
-        }
-        if (key_rate >= 0 && instant_before(now, group->rate_next)) {
-            heap_remove(&shares->groups, node);
-            heap_put(&shares->held, node, group->rate_next);
             continue;
         }
         struct queued_task *task = container_of(first, struct queued_task, link);
         level_remove(level, task);
         group->pass += (int64_t)((double)PASS_UNIT / (double)group->weight);
         if (key_rate >= 0) {
-            duration gap = key_rate > 0 ? (duration){(int64_t)((double)NS_PER_S / key_rate)} : duration_s(3600);
+            double rate = key_rate * (double)group->weight; /* a key that weighs more may also go faster */
+            duration gap = rate > 0 ? (duration){(int64_t)((double)NS_PER_S / rate)} : duration_s(3600);
             group->rate_next = instant_add(instant_max(group->rate_next, now), gap);
         }
         heap_remove(&shares->groups, node);
@@ -150,6 +151,12 @@ void level_release(struct level *level, instant now)
     for (size_t at = 0; (group = level_next_group(level, &at)) != NULL;) group->rate_next = now;
 }
 
+void level_set_weight(struct level *level, struct str key, float weight)
+{
+    struct fairness_group *group = level->shares != NULL ? map_get(&level->shares->by_key, key) : NULL;
+    if (group != NULL) group->weight = weight;
+}
+
 instant level_oldest(const struct level *level)
 {
     instant oldest = INSTANT_NEVER;
@@ -159,4 +166,15 @@ instant level_oldest(const struct level *level)
         if (first != NULL) oldest = instant_min(oldest, container_of(first, struct queued_task, link)->offered_at);
     }
     return oldest;
+}
+
+int64_t level_first_order(const struct level *level)
+{
+    int64_t least = INT64_MAX;
+    struct fairness_group *group;
+    for (size_t at = 0; (group = level_next_group(level, &at)) != NULL;) {
+        struct list *first = list_first(&group->tasks);
+        if (first != NULL && container_of(first, struct queued_task, link)->order < least) least = container_of(first, struct queued_task, link)->order;
+    }
+    return least;
 }

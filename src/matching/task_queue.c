@@ -115,12 +115,14 @@ static void task_end(struct task_queue *q, struct queued_task *task, struct task
     list_push(&fx->dropped, &task->link);
 }
 
+static float weight_bounded(float weight) { return weight < 0.001F ? 0.001F : weight > 1000 ? 1000 : weight; }
+
 static float weight_of(const struct task_queue *q, const struct queue_task *task)
 {
     const float *set = str_is_empty(task->fairness_key) ? NULL : map_get(&q->weights, task->fairness_key);
     float weight = set != NULL ? *set : task->fairness_weight;
     if (!(weight > 0)) return 1;
-    return weight < 0.001F ? 0.001F : weight > 1000 ? 1000 : weight;
+    return weight_bounded(weight);
 }
 
 /* ---- life ---- */
@@ -172,6 +174,7 @@ void task_queue_destroy(struct task_queue *q)
     for (size_t at = 0; (weight = map_next(&q->weights, &at, NULL)) != NULL;) free(weight);
     map_fini(&q->weights);
     poller_book_fini(&q->book);
+    free(q->by_priority);
     free(q);
 }
 
@@ -210,6 +213,15 @@ static void request_loads(struct task_queue *q, instant now, struct task_queue_e
 }
 
 /* ---- meeting ---- */
+
+static void count_task(struct task_queue *q, const struct queue_task *task, bool is_added, instant now)
+{
+    int level = task_level(task);
+    meter_add(is_added ? &q->added : &q->dispatched, now);
+    if (level == PRIORITY_DEFAULT) return; /* its share is what the others leave */
+    if (q->by_priority == NULL) q->by_priority = xcalloc(1, sizeof *q->by_priority);
+    meter_add(is_added ? &q->by_priority->added[level] : &q->by_priority->dispatched[level], now);
+}
 
 static double rate_limit(const struct task_queue *q) { return q->api_rate >= 0 ? q->api_rate : q->worker_rate; }
 
@@ -298,7 +310,7 @@ static void meet(struct task_queue *q, instant now, struct task_queue_effects *f
         effect->task = task;
         effect->poller = poller;
         effect->scaling = scaling_hint(q, poller, task, now);
-        meter_add(&q->dispatched, now);
+        count_task(q, &task->task, false, now);
         trace("matching", "deliver run=%" PRId64 " event=%" PRId64 " waited=%" PRId64 "ms", task->task.run, task->task.scheduled_event_id,
               instant_since(now, task->offered_at).ns / NS_PER_MS);
     }
@@ -337,7 +349,7 @@ err task_queue_offer(struct task_queue *q, const struct queue_task *from, int64_
     if (from->transient == NULL) {
         struct task_key key = task_key_of(from);
         map_put(&q->by_key, task_key_view(&key), task);
-        meter_add(&q->added, now);
+        count_task(q, from, true, now);
     }
     wait_for_poller(q, task, now);
     meet(q, now, fx);
@@ -432,7 +444,7 @@ void task_queue_persisted(struct task_queue *q, struct queued_task *task, instan
     } else if (!task->is_delivered && !level->is_loading && task->order > level->loaded_to && (level->has_disk || level->task_count > q->options.tasks_max)) {
         level->has_disk = true;
         level->disk_max = level->disk_max > task->order ? level->disk_max : task->order;
-        level->disk_count++;
+        if (level->disk_count++ == 0) level->disk_since = task->offered_at;
         q->memory_count--;
         task_forget(q, task);
         list_push(&fx->dropped, &task->link);
@@ -464,6 +476,7 @@ void task_queue_loaded(struct task_queue *q, int number, const struct loaded_tas
         ensure(tasks[i].order > level->loaded_to);
         level->loaded_to = tasks[i].order;
         if (level->disk_count != 0) level->disk_count--;
+        if (tasks[i].task.scheduled_at.ns != 0) level->disk_since = tasks[i].task.scheduled_at; /* the next are as old at most */
         struct task_key key = task_key_of(&tasks[i].task);
         struct queued_task *known = map_get(&q->by_key, task_key_view(&key));
         if (known != NULL && known->order == tasks[i].order) continue; /* being written while it was read */
@@ -620,10 +633,13 @@ err task_queue_set_weight(struct task_queue *q, struct str fairness_key, float w
         map_put(&q->weights, fairness_key, slot);
     }
     *slot = weight;
+    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) level_set_weight(&q->levels[i], fairness_key, weight_bounded(weight));
     return ERR_NONE;
 }
 
 /* ---- describe ---- */
+
+static double rest_of(double all, double part) { return all > part ? all - part : 0; }
 
 void task_queue_stats(const struct task_queue *q, instant now, struct task_queue_stats *stats)
 {
@@ -633,12 +649,27 @@ void task_queue_stats(const struct task_queue *q, instant now, struct task_queue
         const struct level *level = &q->levels[i];
         stats->backlog_count_by_priority[i] = (int64_t)(level->task_count + level->disk_count);
         instant oldest = level_oldest(level);
+        if (level->disk_count != 0 && level->disk_since.ns != 0) oldest = instant_min(oldest, level->disk_since);
         if (oldest.ns == INSTANT_NEVER.ns) continue;
         stats->backlog_age_by_priority[i] = instant_since(now, oldest);
         stats->backlog_age = duration_max(stats->backlog_age, stats->backlog_age_by_priority[i]);
     }
-    stats->add_rate = meter_rate(&q->added, now);
-    stats->dispatch_rate = meter_rate(&q->dispatched, now);
+    stats->add_rate = stats->add_rate_by_priority[PRIORITY_DEFAULT] = meter_rate(&q->added, now);
+    stats->dispatch_rate = stats->dispatch_rate_by_priority[PRIORITY_DEFAULT] = meter_rate(&q->dispatched, now);
+    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX && q->by_priority != NULL; i++) {
+        if (i == PRIORITY_DEFAULT) continue;
+        stats->add_rate_by_priority[i] = meter_rate(&q->by_priority->added[i], now);
+        stats->dispatch_rate_by_priority[i] = meter_rate(&q->by_priority->dispatched[i], now);
+        stats->add_rate_by_priority[PRIORITY_DEFAULT] = rest_of(stats->add_rate_by_priority[PRIORITY_DEFAULT], stats->add_rate_by_priority[i]);
+        stats->dispatch_rate_by_priority[PRIORITY_DEFAULT] = rest_of(stats->dispatch_rate_by_priority[PRIORITY_DEFAULT], stats->dispatch_rate_by_priority[i]);
+    }
+    int64_t first = INT64_MAX;
+    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
+        const struct level *level = &q->levels[i];
+        if (level->loaded_to > stats->read_level) stats->read_level = level->loaded_to;
+        if (level->task_count != 0 && level_first_order(level) < first) first = level_first_order(level);
+    }
+    stats->ack_level = first - 1 < stats->read_level ? first - 1 : stats->read_level;
 }
 
 size_t task_queue_pollers(const struct task_queue *q, instant now, struct arena *arena, struct poller_info **pollers)

@@ -166,7 +166,7 @@ bool task_queue_is_idle(const struct task_queue *queue, instant now);
 
 /* Tasks a second over all pollers, set by API; it wins over what workers ask for. < 0: not set. */
 void task_queue_set_rate(struct task_queue *queue, double rate_max, instant now);
-/* Same for every single fairness key. < 0: not set. */
+/* Same for every single fairness key, times its weight. < 0: not set. */
 void task_queue_set_key_rate(struct task_queue *queue, double rate_max, instant now);
 /* Weights of fairness keys, set by API; 0 takes one away. ERR_LIMIT: more than 1,000 keys. */
 MUST_USE err task_queue_set_weight(struct task_queue *queue, struct str fairness_key, float weight);
@@ -187,6 +187,9 @@ struct task_queue_stats {
     double rate_max;           /* effective; < 0 = none */
     int64_t backlog_count_by_priority[PRIORITY_COUNT];
     duration backlog_age_by_priority[PRIORITY_COUNT];
+    double add_rate_by_priority[PRIORITY_COUNT], dispatch_rate_by_priority[PRIORITY_COUNT];
+    int64_t read_level;        /* orders up to here have been read back from the backlog */
+    int64_t ack_level;         /* every stored task up to here is done with */
 };
 void task_queue_stats(const struct task_queue *queue, instant now, struct task_queue_stats *stats);
 /* Pollers of the last 5 minutes, last access first; at most 1,000 are remembered. In `arena`. */

@@ -335,11 +335,10 @@ TEST(fairness_keys_share_by_weight)
     check(counts[1] >= 19 && counts[1] <= 21);
     check(counts[2] >= 58 && counts[2] <= 62);
     check_int(task_queue_set_weight(f.queue, STR("small"), 8), ERR_NONE);
-    check_int(offer_with(&f, 800, 0, "small", 1), ERR_NONE); /* a weight set by API wins from the next task on */
-    counts[1] = 0;
+    counts[1] = 0; /* a weight set by API wins, also over tasks that wait already */
     for (int i = 0; i < 24; i++) {
         int64_t run = serve(&f);
-        counts[1] += (run > 300 && run <= 400) || run == 800;
+        counts[1] += run > 300 && run <= 400;
     }
     check(counts[1] >= 14 && counts[1] <= 18);
     fixture_fini(&f);
@@ -398,6 +397,63 @@ TEST(a_rate_for_each_key_holds_back_one_key_only)
     check_int(delivered(&f), 0);
     tick(&f, duration_s(1));
     check_int(delivered(&f), 2);
+    fixture_fini(&f);
+}
+
+TEST(a_key_goes_as_fast_as_it_weighs_and_no_faster_by_coming_and_going)
+{
+    struct fixture f;
+    fixture_init(&f, plain);
+    task_queue_set_key_rate(f.queue, 1, f.now);
+    check_int(task_queue_set_weight(f.queue, STR("heavy"), 4), ERR_NONE);
+    int light = 0, heavy = 0;
+    for (int tenth = 0; tenth < 100; tenth++) { /* each has one task at a time */
+        check_int(offer_with(&f, 1 + light, 0, "light", 1), ERR_NONE);
+        check_int(offer_with(&f, 1000 + heavy, 0, "heavy", 1), ERR_NONE);
+        for (int64_t run; (run = serve(&f)) != 0;) {
+            if (run < 1000) light++;
+            else heavy++;
+        }
+        tick(&f, duration_ms(100));
+    }
+    check(light >= 9 && light <= 11);
+    check(heavy >= 33 && heavy <= 41); /* looked at ten times a second */
+    fixture_fini(&f);
+}
+
+TEST(describe_tells_priorities_apart)
+{
+    struct fixture f;
+    fixture_init(&f, (struct task_queue_options){.is_backlog_known_empty = true});
+    struct task_queue_stats stats;
+    for (int64_t run = 1; run <= 4; run++) check_int(offer_with(&f, run, run <= 3 ? 1 : 0, "", 0), ERR_NONE);
+    check_int(serve(&f), 1);
+    f.now = instant_add(f.now, duration_s(10));
+    task_queue_stats(f.queue, f.now, &stats);
+    check_int(stats.backlog_count, 3);
+    check_int(stats.backlog_count_by_priority[1], 2);
+    check_int(stats.backlog_count_by_priority[PRIORITY_DEFAULT], 1);
+    check(stats.add_rate_by_priority[1] > 2.9 * stats.add_rate_by_priority[PRIORITY_DEFAULT]);
+    check(stats.dispatch_rate_by_priority[1] > 0 && stats.dispatch_rate_by_priority[PRIORITY_DEFAULT] < 0.01);
+    check_int(stats.backlog_age_by_priority[1].ns, 10 * NS_PER_S);
+    fixture_fini(&f);
+}
+
+TEST(what_is_in_the_backlog_alone_has_an_age)
+{
+    struct fixture f;
+    fixture_init(&f, (struct task_queue_options){0});
+    struct task_queue_stats stats;
+    check_int(offer(&f, 1), ERR_NONE);
+    tick(&f, duration_s(1));
+    check_int(effect_count(&f, EFFECT_PERSIST), 1);
+    struct queued_task *task = effect(&f, EFFECT_PERSIST, 0)->task;
+    task_queue_effects_clear(&f.fx);
+    task_queue_persisted(f.queue, task, f.now, &f.fx); /* older rows may be there: it leaves memory */
+    f.now = instant_add(f.now, duration_s(6));
+    task_queue_stats(f.queue, f.now, &stats);
+    check_int(stats.backlog_count, 1);
+    check_int(stats.backlog_age.ns, 7 * NS_PER_S);
     fixture_fini(&f);
 }
 
