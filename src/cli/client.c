@@ -169,24 +169,32 @@ void cli_disconnect(struct cli *cli)
     if (cli->loop != NULL) loop_destroy(cli->loop);
 }
 
+/* A call under way. */
 struct waiting {
     struct cli *cli;
-    struct str body;
-    bool is_done;
+    const struct pb_message *type; /* of the answer */
+    cli_done *done;
+    void *arg;
 };
 
 static void on_done(void *arg, const struct grpc_response *response)
 {
     struct waiting *waiting = arg;
-    struct arena *arena = waiting->cli->arena;
-    waiting->is_done = true;
-    waiting->cli->code = response->code;
-    waiting->cli->message = arena_str(arena, response->message);
-    waiting->body = arena_str(arena, response->body);
+    struct cli *cli = waiting->cli;
+    void *message = NULL;
+    cli->code = response->code;
+    cli->message = arena_str(cli->arena, response->message);
+    cli->now = loop_now(cli->loop);
+    if (cli->code == GRPC_OK && pb_decode(waiting->type, response->body, cli->arena, PB_COPY, &message) != ERR_NONE) {
+        cli->code = GRPC_INTERNAL;
+        cli->message = STR("the answer can not be read");
+    }
+    waiting->done(waiting->arg, cli->code == GRPC_OK, message);
 }
 
-bool cli_call_path(struct cli *cli, const char *path, const struct pb_message *request_type, const void *request,
-                   const struct pb_message *response_type, void **response, duration wait)
+bool cli_is_late(const struct cli *cli) { return instant_is_set(cli->deadline) && instant_since(cli->deadline, loop_steady(cli->loop)).ns <= 0; }
+
+static bool start(struct cli *cli, const char *path, const struct pb_message *request_type, const void *request, struct waiting *waiting, duration wait)
 {
     if (cli->client == NULL && !connect_to(cli)) {
         cli->code = GRPC_INVALID_ARGUMENT;
@@ -196,20 +204,46 @@ bool cli_call_path(struct cli *cli, const char *path, const struct pb_message *r
     if (duration_is_zero(wait)) wait = duration_s(30);
     if (instant_is_set(cli->deadline)) wait = duration_max((duration){1}, duration_min(wait, instant_since(cli->deadline, loop_steady(cli->loop))));
     struct grpc_request call = {.path = str_of(path), .body = pb_encode_arena(request_type, request, cli->arena), .timeout = wait};
-    struct waiting waiting = {.cli = cli};
-    grpc_client_call(cli->client, &call, on_done, &waiting);
-    while (!waiting.is_done) loop_run_once(cli->loop, duration_s(1));
-    cli->now = loop_now(cli->loop);
-    if (cli->code != GRPC_OK) return false;
-    if (pb_decode(response_type, waiting.body, cli->arena, PB_ALIAS, response) == ERR_NONE) return true;
-    cli->code = GRPC_INTERNAL;
-    cli->message = STR("the answer can not be read");
-    return false;
+    waiting->cli = cli;
+    grpc_client_call(cli->client, &call, on_done, waiting);
+    return true;
+}
+
+struct answer { void *message; bool is_done; };
+
+static void on_answer(void *arg, bool is_good, void *message)
+{
+    struct answer *answer = arg;
+    answer->message = is_good ? message : NULL;
+    answer->is_done = true;
+}
+
+bool cli_call_path(struct cli *cli, const char *path, const struct pb_message *request_type, const void *request,
+                   const struct pb_message *response_type, void **response, duration wait)
+{
+    struct answer answer = {0};
+    struct waiting waiting = {.type = response_type, .done = on_answer, .arg = &answer};
+    if (!start(cli, path, request_type, request, &waiting, wait)) return false;
+    while (!answer.is_done) loop_run_once(cli->loop, duration_s(1));
+    *response = answer.message;
+    return cli->code == GRPC_OK;
+}
+
+static const char *path_of(struct cli *cli, const struct pb_method *m)
+{
+    return arena_printf(cli->arena, "/%.*s/%.*s", STR_ARG(pb_method_service(m)), STR_ARG(pb_method_name(m))).data;
 }
 
 bool cli_call(struct cli *cli, size_t method, const void *request, void **response, duration wait)
 {
     const struct pb_method *m = &pb_methods[method];
-    struct str path = arena_printf(cli->arena, "/%.*s/%.*s", STR_ARG(pb_method_service(m)), STR_ARG(pb_method_name(m)));
-    return cli_call_path(cli, path.data, pb_method_request(m), request, pb_method_response(m), response, wait);
+    return cli_call_path(cli, path_of(cli, m), pb_method_request(m), request, pb_method_response(m), response, wait);
+}
+
+bool cli_start(struct cli *cli, size_t method, const void *request, cli_done *done, void *arg, duration wait)
+{
+    const struct pb_method *m = &pb_methods[method];
+    struct waiting *waiting = arena_new(cli->arena, struct waiting);
+    *waiting = (struct waiting){.type = pb_method_response(m), .done = done, .arg = arg};
+    return start(cli, path_of(cli, m), pb_method_request(m), request, waiting, wait);
 }

@@ -8,7 +8,7 @@
 
 bool cli_read_file(struct cli *cli, const char *path, struct str *out)
 {
-    enum { FILE_SIZE_MAX = 4 * 1024 * 1024 };
+    enum { FILE_SIZE_MAX = 64 * 1024 * 1024 };
     FILE *f = fopen(path, "rb");
     if (f == NULL) {
         cli_fail(cli, "can not read %s: %s", path, strerror(errno));
@@ -60,7 +60,7 @@ static void make_folders(struct cli *cli, const char *path)
     }
 }
 
-static bool store(struct cli *cli, const char *path, struct str text)
+bool cli_write_file(struct cli *cli, const char *path, struct str text)
 {
     const char *beside = arena_printf(cli->arena, "%s.%d", path, (int)getpid()).data;
     make_folders(cli, path);
@@ -76,7 +76,7 @@ bool profiles_store(struct cli *cli, const struct settings *settings)
 {
     struct buf out = {0};
     settings_write_toml(settings, &out);
-    bool is_good = store(cli, profiles_path(cli), buf_view(&out));
+    bool is_good = cli_write_file(cli, profiles_path(cli), buf_view(&out));
     buf_fini(&out);
     return is_good;
 }
@@ -85,7 +85,7 @@ bool environments_store(struct cli *cli, const struct settings *settings)
 {
     struct buf out = {0};
     settings_write_yaml(settings, &out);
-    bool is_good = store(cli, environments_path(cli), buf_view(&out));
+    bool is_good = cli_write_file(cli, environments_path(cli), buf_view(&out));
     buf_fini(&out);
     return is_good;
 }

@@ -1,8 +1,8 @@
 #include "cli/cli.h"
 
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 bool pair_split(struct str text, struct str *key, struct str *value)
 {
@@ -20,16 +20,30 @@ static bool is_json(struct cli *cli, struct str text)
     return json_skip(&in, NULL) && json_end(&in);
 }
 
-static bool fill_metadata(struct cli *cli, struct pb_common_Payload *payload, bool *is_json_plain)
+/* A key that is given several times belongs to one input after the other; given once, to all. */
+static bool is_for(const struct option_strings *pairs, size_t at, size_t index)
 {
-    *is_json_plain = true;
+    struct str key, other, value;
+    size_t before = 0, total = 0;
+    (void)pair_split(pairs->items[at], &key, &value);
+    for (size_t i = 0; i < pairs->count; i++) {
+        if (!pair_split(pairs->items[i], &other, &value) || !str_equal(key, other)) continue;
+        if (i < at) before++;
+        total++;
+    }
+    return total == 1 || before == index;
+}
+
+static bool fill_metadata(struct cli *cli, const struct option_strings *pairs, size_t index, struct pb_common_Payload *payload, bool *is_json_plain)
+{
     struct str encoding = STR("json/plain");
-    for (size_t i = 0; i < cli->f.input_meta.count; i++) {
+    for (size_t i = 0; pairs != NULL && i < pairs->count; i++) {
         struct str key, value;
-        if (!pair_split(cli->f.input_meta.items[i], &key, &value)) {
-            cli_fail(cli, "--input-meta wants KEY=VALUE, not \"%.*s\"", STR_ARG(cli->f.input_meta.items[i]));
+        if (!pair_split(pairs->items[i], &key, &value)) {
+            cli_fail(cli, "--input-meta wants KEY=VALUE, not \"%.*s\"", STR_ARG(pairs->items[i]));
             return false;
         }
+        if (!is_for(pairs, i, index)) continue;
         if (str_equal_c(key, "encoding")) {
             encoding = value;
             continue;
@@ -43,13 +57,17 @@ static bool fill_metadata(struct cli *cli, struct pb_common_Payload *payload, bo
     return true;
 }
 
-bool cli_payloads(struct cli *cli, const struct option_strings *inputs, struct pb_common_Payloads **out)
+struct input_flags cli_input(const struct cli *cli)
 {
-    const struct option_strings *files = inputs == &cli->f.input ? &cli->f.input_file : &(struct option_strings){0};
-    size_t count = inputs->count + files->count;
+    return (struct input_flags){&cli->f.input, &cli->f.input_file, &cli->f.input_meta, cli->f.input_base64};
+}
+
+bool cli_payloads(struct cli *cli, const struct input_flags *flags, struct pb_common_Payloads **out)
+{
+    size_t value_count = flags->values->count, file_count = flags->files != NULL ? flags->files->count : 0, count = value_count + file_count;
     *out = NULL;
     if (count == 0) return true;
-    if (inputs->count != 0 && files->count != 0) {
+    if (value_count != 0 && file_count != 0) {
         cli_fail(cli, "--input and --input-file do not go together");
         return false;
     }
@@ -57,11 +75,11 @@ bool cli_payloads(struct cli *cli, const struct option_strings *inputs, struct p
     for (size_t i = 0; i < count; i++) {
         struct str data;
         bool wants_json;
-        if (i < inputs->count) data = inputs->items[i];
-        else if (!cli_read_file(cli, arena_cstr(cli->arena, files->items[i - inputs->count]), &data)) return false;
+        if (i < value_count) data = flags->values->items[i];
+        else if (!cli_read_file(cli, arena_cstr(cli->arena, flags->files->items[i - value_count]), &data)) return false;
         struct pb_common_Payload *payload = PB_PUSH_NEW(cli->arena, *out, payloads);
-        if (!fill_metadata(cli, payload, &wants_json)) return false;
-        if (cli->f.input_base64) {
+        if (!fill_metadata(cli, flags->metadata, i, payload, &wants_json)) return false;
+        if (flags->is_base64) {
             err e = ERR_NONE;
             size_t size;
             const char *bytes = json_parse_base64(data, cli->arena, &size, &e);
@@ -163,6 +181,17 @@ bool cli_number(struct cli *cli, struct str text, const char *flag, double *out)
     return false;
 }
 
+struct pb_common_Payload *cli_text_payload(struct cli *cli, struct str text)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    if (str_is_empty(text)) return NULL;
+    json_put_string(&w, text);
+    struct pb_common_Payload *payload = pb_payload_new(cli->arena, STR("json/plain"), arena_str(cli->arena, buf_view(&out)));
+    buf_fini(&out);
+    return payload;
+}
+
 struct pb_google_Duration *cli_duration(struct cli *cli, enum flag flag, duration value)
 {
     return cli->given[flag] ? pb_duration_new(cli->arena, value) : NULL;
@@ -186,16 +215,21 @@ struct pb_common_WorkflowExecution *cli_execution(struct cli *cli)
     return execution;
 }
 
-bool cli_confirm(struct cli *cli, const char *question)
+bool cli_confirm_word(struct cli *cli, const char *question, struct str word)
 {
-    char answer[16] = "";
+    char answer[256] = "";
     if (cli->f.yes) return true;
-    if (cli_is_json(cli) || !isatty(0)) {
-        cli_fail(cli, "%s Nobody can be asked here: add --yes to go on.", question);
+    if (cli_is_json(cli)) {
+        cli_fail(cli, "%s In this format nobody is asked: add --yes to go on.", question);
         return false;
     }
-    fprintf(stderr, "%s y/N ", question);
-    if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y')) return true;
-    cli_fail(cli, "nothing was done");
+    fprintf(stderr, "%s %s ", question, str_is_empty(word) ? "y/N" : "Type its name to go on:");
+    bool has_answer = fgets(answer, sizeof answer, stdin) != NULL;
+    answer[strcspn(answer, "\r\n")] = '\0';
+    if (has_answer && (str_is_empty(word) ? strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0 : str_equal_c(word, answer))) return true;
+    if (!has_answer) fputc('\n', stderr);
+    cli_fail(cli, "nothing was done; --yes goes on without asking");
     return false;
 }
+
+bool cli_confirm(struct cli *cli, const char *question) { return cli_confirm_word(cli, question, STR_EMPTY); }

@@ -145,10 +145,27 @@ int run_config_delete_profile(struct cli *cli)
     return profiles_store(cli, &s) ? 0 : 1;
 }
 
+/* The older way: NAME or NAME.PROPERTY without a flag, the value behind it. */
+static void take_words(struct cli *cli)
+{
+    if (cli->words.count == 0) return;
+    struct str name = cli->words.items[0];
+    const char *dot = name.size != 0 ? memchr(name.data, '.', name.size) : NULL;
+    cli->f.env = dot != NULL ? str_make(name.data, (size_t)(dot - name.data)) : name;
+    if (dot != NULL) {
+        cli->f.key = str_skip(name, cli->f.env.size + 1);
+        cli->given[FLAG_key] = true;
+    }
+    if (cli->words.count < 2) return;
+    cli->f.value = cli->words.items[1];
+    cli->given[FLAG_value] = true;
+}
+
 int run_env_get(struct cli *cli)
 {
     struct settings s;
     struct json_out w;
+    take_words(cli);
     struct cli_table *table = property_table(cli);
     if (!environments_load(cli, &s)) return 1;
     if (!settings_has_group(&s, environment_name(cli))) return cli_fail(cli, "there is no environment \"%.*s\"", STR_ARG(environment_name(cli)));
@@ -173,6 +190,8 @@ int run_env_get(struct cli *cli)
 int run_env_set(struct cli *cli)
 {
     struct settings s;
+    take_words(cli);
+    if (!cli->given[FLAG_key] || !cli->given[FLAG_value]) return cli_fail(cli, "perdure env set needs --key and --value");
     if (!environments_load(cli, &s)) return 1;
     settings_set(&s, environment_name(cli), cli->f.key, cli->f.value);
     return environments_store(cli, &s) ? 0 : 1;
@@ -189,6 +208,7 @@ int run_env_list(struct cli *cli)
 int run_env_delete(struct cli *cli)
 {
     struct settings s;
+    take_words(cli);
     if (!environments_load(cli, &s)) return 1;
     if (!settings_remove(&s, environment_name(cli), cli->f.key)) return cli_fail(cli, "there is no such environment or property");
     return environments_store(cli, &s) ? 0 : 1;

@@ -1,4 +1,4 @@
-/* cli/operator.c: the cluster, namespaces, search attributes and task queues. */
+/* cli/operator.c: the cluster, namespaces, search attributes and Nexus endpoints. */
 #include "cli/commands.h"
 
 int run_cluster_health(struct cli *cli)
@@ -41,7 +41,52 @@ int run_cluster_system(struct cli *cli)
     return 0;
 }
 
+int run_cluster_list(struct cli *cli)
+{
+    struct pb_os_ListClustersRequest request = {0};
+    struct pb_os_ListClustersResponse *page;
+    struct cli_list list = {0};
+    size_t left = cli->f.limit > 0 ? (size_t)cli->f.limit : SIZE_MAX;
+    do {
+        if (!CALL(cli, os_ListClusters, &request, &page)) return cli_fail_call(cli, "listing clusters");
+        for (size_t i = 0; i < page->clusters_count && left > 0; i++, left--) {
+            const struct pb_os_ClusterMetadata *c = page->clusters[i];
+            const struct field row[] = {field_text(cli, "Name", c->cluster_name), field_text(cli, "ClusterId", c->cluster_id), field_text(cli, "Address", c->address),
+                field_number(cli, "HistoryShardCount", c->history_shard_count), field_number(cli, "InitialFailoverVersion", (double)c->initial_failover_version),
+                field_bool("IsConnectionEnabled", c->is_connection_enabled)};
+            if (cli_is_json(cli)) cli_list_add(cli, &list, &pb_os_ClusterMetadata_type, c);
+            else cli_list_add_fields(cli, &list, row, countof(row));
+        }
+        request.next_page_token = page->next_page_token;
+    } while (left > 0 && !str_is_empty(request.next_page_token));
+    cli_list_end(cli, &list);
+    return 0;
+}
+
+int run_cluster_remove(struct cli *cli)
+{
+    struct pb_os_RemoveRemoteClusterRequest request = {.cluster_name = cli->f.cluster_name};
+    struct pb_os_RemoveRemoteClusterResponse *response;
+    if (!CALL(cli, os_RemoveRemoteCluster, &request, &response)) return cli_fail_call(cli, "removing cluster");
+    cli_say(cli, "Cluster %.*s is removed", STR_ARG(cli->f.cluster_name));
+    return 0;
+}
+
+int run_cluster_upsert(struct cli *cli)
+{
+    struct pb_os_AddOrUpdateRemoteClusterRequest request = {.frontend_address = cli->f.frontend_address, .enable_remote_cluster_connection = cli->f.enable_connection};
+    struct pb_os_AddOrUpdateRemoteClusterResponse *response;
+    if (!CALL(cli, os_AddOrUpdateRemoteCluster, &request, &response)) return cli_fail_call(cli, "adding cluster");
+    cli_say(cli, "Cluster at %.*s is added", STR_ARG(cli->f.frontend_address));
+    return 0;
+}
+
 /* ---- namespaces ---- */
+
+static int32_t archival_state(struct cli *cli, enum flag flag, struct str text)
+{
+    return !cli->given[flag] ? ARCHIVAL_STATE_UNSPECIFIED : str_equal_c(text, "enabled") ? ARCHIVAL_STATE_ENABLED : ARCHIVAL_STATE_DISABLED;
+}
 
 static void show_namespace(struct cli *cli, const struct pb_ws_DescribeNamespaceResponse *r)
 {
@@ -54,13 +99,22 @@ static void show_namespace(struct cli *cli, const struct pb_ws_DescribeNamespace
     cli_table_row(card, STR("OwnerEmail"), info->owner_email);
     cli_table_row(card, STR("State"), pb_enum_short_name(&pb_enums_NamespaceState_enum, info->state, cli->arena));
     for (size_t i = 0; i < info->data_count; i++) cli_table_row(card, arena_printf(cli->arena, "Data %.*s", STR_ARG(info->data[i]->key)), info->data[i]->value);
-    if (r->config != NULL) cli_table_row(card, STR("Retention"), duration_text(cli->arena, pb_duration(r->config->workflow_execution_retention_ttl)));
+    if (r->config != NULL) cli_table_row(card, STR("Retention"), duration_words(cli->arena, pb_duration(r->config->workflow_execution_retention_ttl)));
     cli_table_row(card, STR("IsGlobal"), yes_no(r->is_global_namespace));
     cli_table_print(card);
 }
 
+/* The namespace of a command may stand without a flag. */
+static void take_word(struct cli *cli)
+{
+    if (cli->words.count == 0) return;
+    cli->f.namespace = cli->words.items[0];
+    cli->given[FLAG_namespace] = true;
+}
+
 static bool describe(struct cli *cli, struct pb_ws_DescribeNamespaceResponse **response)
 {
+    take_word(cli);
     bool is_by_id = !str_is_empty(cli->f.namespace_id);
     struct pb_ws_DescribeNamespaceRequest request = {.namespace = is_by_id ? STR_EMPTY : cli->f.namespace, .id = cli->f.namespace_id};
     return CALL(cli, ws_DescribeNamespace, &request, response);
@@ -102,9 +156,16 @@ static bool data_pair(struct cli *cli, size_t i, struct str *key, struct str *va
 
 int run_namespace_create(struct cli *cli)
 {
+    take_word(cli);
     struct pb_ws_RegisterNamespaceRequest request = {.namespace = cli->f.namespace, .description = cli->f.description, .owner_email = cli->f.email, .is_global_namespace = cli->f.global};
     struct pb_ws_RegisterNamespaceResponse *response;
     if (!cli->given[FLAG_namespace]) return cli_fail(cli, "perdure operator namespace create needs --namespace");
+    request.active_cluster_name = cli->f.active_cluster;
+    for (size_t i = 0; i < cli->f.clusters.count; i++) PB_PUSH_NEW(cli->arena, &request, clusters)->cluster_name = cli->f.clusters.items[i];
+    request.history_archival_state = archival_state(cli, FLAG_history_archival, cli->f.history_archival);
+    request.history_archival_uri = cli->f.history_uri;
+    request.visibility_archival_state = archival_state(cli, FLAG_visibility_archival, cli->f.visibility_archival);
+    request.visibility_archival_uri = cli->f.visibility_uri;
     request.workflow_execution_retention_period = pb_duration_new(cli->arena, cli->given[FLAG_retention] ? cli->f.retention : duration_s(72 * 3600));
     for (size_t i = 0; i < cli->f.data.count; i++) {
         struct pb_ws_RegisterNamespaceRequest_DataEntry *entry = PB_PUSH_NEW(cli->arena, &request, data);
@@ -117,11 +178,24 @@ int run_namespace_create(struct cli *cli)
 
 int run_namespace_update(struct cli *cli)
 {
+    take_word(cli);
     struct pb_namespace_UpdateNamespaceInfo info = {.description = cli->f.description, .owner_email = cli->f.email};
-    struct pb_namespace_NamespaceConfig config = {.workflow_execution_retention_ttl = cli_duration(cli, FLAG_retention, cli->f.retention)};
-    struct pb_ws_UpdateNamespaceRequest request = {.namespace = cli->f.namespace, .update_info = &info, .config = cli->given[FLAG_retention] ? &config : NULL};
+    struct pb_namespace_NamespaceConfig config = {.workflow_execution_retention_ttl = cli_duration(cli, FLAG_retention, cli->f.retention),
+        .history_archival_state = archival_state(cli, FLAG_history_archival, cli->f.history_archival), .history_archival_uri = cli->f.history_uri,
+        .visibility_archival_state = archival_state(cli, FLAG_visibility_archival, cli->f.visibility_archival), .visibility_archival_uri = cli->f.visibility_uri};
+    bool has_config = cli->given[FLAG_retention] || cli->given[FLAG_history_archival] || cli->given[FLAG_history_uri] || cli->given[FLAG_visibility_archival] || cli->given[FLAG_visibility_uri];
+    struct pb_replication_NamespaceReplicationConfig replication = {.active_cluster_name = cli->f.active_cluster,
+        .state = str_equal_c(cli->f.replication_state, "handover") ? REPLICATION_STATE_HANDOVER : str_equal_c(cli->f.replication_state, "normal") ? REPLICATION_STATE_NORMAL : 0};
+    bool has_replication = cli->given[FLAG_active_cluster] || cli->f.clusters.count != 0 || cli->given[FLAG_replication_state];
+    struct pb_ws_UpdateNamespaceRequest request = {.namespace = cli->f.namespace, .promote_namespace = cli->f.promote_global};
     struct pb_ws_UpdateNamespaceResponse *response;
     struct pb_ws_DescribeNamespaceResponse *before;
+    for (size_t i = 0; i < cli->f.clusters.count; i++) PB_PUSH_NEW(cli->arena, &replication, clusters)->cluster_name = cli->f.clusters.items[i];
+    if (!cli->f.promote_global) { /* promotion goes alone */
+        request.update_info = &info;
+        request.config = has_config ? &config : NULL;
+        request.replication_config = has_replication ? &replication : NULL;
+    }
     if (!describe(cli, &before)) return cli_fail_call(cli, "describing namespace");
     if (before->namespace_info != NULL && !cli->given[FLAG_description]) info.description = before->namespace_info->description;
     if (before->namespace_info != NULL && !cli->given[FLAG_email]) info.owner_email = before->namespace_info->owner_email;
@@ -137,10 +211,11 @@ int run_namespace_update(struct cli *cli)
 
 int run_namespace_delete(struct cli *cli)
 {
+    take_word(cli);
     struct pb_os_DeleteNamespaceRequest request = {.namespace = cli->f.namespace};
     struct pb_os_DeleteNamespaceResponse *response;
     if (!cli->given[FLAG_namespace]) return cli_fail(cli, "perdure operator namespace delete needs --namespace");
-    if (!cli_confirm(cli, arena_printf(cli->arena, "Remove namespace %.*s with all its workflows?", STR_ARG(cli->f.namespace)).data)) return 1;
+    if (!cli_confirm_word(cli, arena_printf(cli->arena, "Remove namespace %.*s with all its workflows?", STR_ARG(cli->f.namespace)).data, cli->f.namespace)) return 1;
     if (!CALL(cli, os_DeleteNamespace, &request, &response)) return cli_fail_call(cli, "deleting namespace");
     cli_put_message(cli, &pb_os_DeleteNamespaceResponse_type, response);
     cli_say(cli, "Namespace %.*s is removed.", STR_ARG(cli->f.namespace));
@@ -189,124 +264,5 @@ int run_attribute_remove(struct cli *cli)
     if (!cli_confirm(cli, "Remove these search attributes?")) return 1;
     if (!CALL(cli, os_RemoveSearchAttributes, &request, &response)) return cli_fail_call(cli, "removing search attributes");
     cli_say(cli, "Search attributes have been removed");
-    return 0;
-}
-
-/* ---- task queues ---- */
-
-struct queue_answer {
-    struct cli *cli;
-    struct cli_table *stats, *pollers;
-    struct json_out stats_json, pollers_json;
-    bool wants_stats;
-};
-
-static void put_number(struct json_out *w, const char *key, double value)
-{
-    json_put_key(w, str_of(key));
-    json_put_double(w, value);
-}
-
-static void add_queue_type(struct queue_answer *a, struct str build_id, const struct pb_taskqueue_TaskQueueVersionInfo_TypesInfoEntry *type)
-{
-    struct arena *arena = a->cli->arena;
-    static const char *const names[] = {"", "workflow", "activity", "nexus"};
-    struct str name = str_of(type->key > 0 && type->key < (int32_t)countof(names) ? names[type->key] : "");
-    struct str build = str_is_empty(build_id) ? STR("UNVERSIONED") : build_id;
-    const struct pb_taskqueue_TaskQueueStats *s = type->value->stats;
-    if (s != NULL && a->wants_stats) {
-        struct str age = duration_text(arena, pb_duration(s->approximate_backlog_age));
-        json_put_next(&a->stats_json);
-        json_put_open(&a->stats_json, '{');
-        cli_json_field(&a->stats_json, "buildId", build);
-        cli_json_field(&a->stats_json, "taskQueueType", name);
-        put_number(&a->stats_json, "approximateBacklogCount", (double)s->approximate_backlog_count);
-        cli_json_field(&a->stats_json, "approximateBacklogAge", age);
-        put_number(&a->stats_json, "backlogIncreaseRate", (double)s->tasks_add_rate - (double)s->tasks_dispatch_rate);
-        put_number(&a->stats_json, "tasksAddRate", (double)s->tasks_add_rate);
-        put_number(&a->stats_json, "tasksDispatchRate", (double)s->tasks_dispatch_rate);
-        json_put_close(&a->stats_json, '}');
-        cli_table_row(a->stats, build, name, arena_printf(arena, "%" PRId64, s->approximate_backlog_count), age,
-                      arena_printf(arena, "%.2f", (double)s->tasks_add_rate), arena_printf(arena, "%.2f", (double)s->tasks_dispatch_rate));
-    }
-    for (size_t i = 0; i < type->value->pollers_count; i++) {
-        const struct pb_taskqueue_PollerInfo *p = type->value->pollers[i];
-        char time[40] = "";
-        if (p->last_access_time != NULL) pb_format_timestamp(p->last_access_time->seconds, p->last_access_time->nanos, time);
-        json_put_next(&a->pollers_json);
-        json_put_open(&a->pollers_json, '{');
-        cli_json_field(&a->pollers_json, "buildId", build);
-        cli_json_field(&a->pollers_json, "taskQueueType", name);
-        cli_json_field(&a->pollers_json, "identity", p->identity);
-        cli_json_field(&a->pollers_json, "lastAccessTime", str_of(time));
-        put_number(&a->pollers_json, "ratePerSecond", p->rate_per_second);
-        json_put_close(&a->pollers_json, '}');
-        cli_table_row(a->pollers, build, name, p->identity, cli_time_text(a->cli, p->last_access_time), arena_printf(arena, "%.0f", p->rate_per_second));
-    }
-}
-
-static int describe_legacy(struct cli *cli, struct pb_ws_DescribeTaskQueueRequest *request)
-{
-    static const char *const titles[] = {"Identity", "LastAccessTime", "RatePerSecond"};
-    struct pb_ws_DescribeTaskQueueResponse *r;
-    request->task_queue_type = TASK_QUEUE_TYPE_WORKFLOW;
-    if (!cli_enum(cli, &pb_enums_TaskQueueType_enum, cli->f.legacy_type, "task-queue-type-legacy", &request->task_queue_type)) return 1;
-    if (!CALL(cli, ws_DescribeTaskQueue, request, &r)) return cli_fail_call(cli, "describing task queue");
-    cli_put_message(cli, &pb_ws_DescribeTaskQueueResponse_type, r);
-    struct cli_table *table = cli_table_new(cli, countof(titles), titles);
-    for (size_t i = 0; i < r->pollers_count; i++)
-        cli_table_row(table, r->pollers[i]->identity, cli_time_text(cli, r->pollers[i]->last_access_time), arena_printf(cli->arena, "%.0f", r->pollers[i]->rate_per_second));
-    cli_title(cli, "Pollers");
-    cli_table_print(table);
-    return 0;
-}
-
-int run_task_queue_describe(struct cli *cli)
-{
-    static const char *const stats_titles[] = {"BuildID", "Type", "Backlog", "BacklogAge", "AddRate", "DispatchRate"};
-    static const char *const poller_titles[] = {"BuildID", "Type", "Identity", "LastAccessTime", "RatePerSecond"};
-    struct pb_taskqueue_TaskQueue queue = {.name = cli->f.task_queue};
-    struct pb_ws_DescribeTaskQueueRequest request = {.namespace = cli->f.namespace, .task_queue = &queue};
-    struct pb_ws_DescribeTaskQueueResponse *r;
-    if (cli->f.legacy_mode) return describe_legacy(cli, &request);
-    int32_t only = 0;
-    if (!cli_enum(cli, &pb_enums_TaskQueueType_enum, cli->f.task_queue_type, "task-queue-type", &only)) return 1;
-    for (int32_t type = TASK_QUEUE_TYPE_WORKFLOW; type <= TASK_QUEUE_TYPE_NEXUS; type++)
-        if (only == 0 ? type != TASK_QUEUE_TYPE_NEXUS : type == only) PB_PUSH(cli->arena, &request, task_queue_types) = type;
-    request.api_mode = DESCRIBE_TASK_QUEUE_MODE_ENHANCED;
-    request.report_pollers = true;
-    request.report_stats = !cli->f.disable_stats;
-    if (!CALL(cli, ws_DescribeTaskQueue, &request, &r)) return cli_fail_call(cli, "describing task queue");
-    struct json_out w;
-    struct queue_answer a = {.cli = cli, .stats = cli_table_new(cli, countof(stats_titles), stats_titles),
-                             .pollers = cli_table_new(cli, countof(poller_titles), poller_titles), .wants_stats = !cli->f.disable_stats};
-    cli_json_begin(cli, &a.stats_json);
-    cli_json_begin(cli, &a.pollers_json);
-    json_put_open(&a.stats_json, '[');
-    json_put_open(&a.pollers_json, '[');
-    for (size_t i = 0; i < r->versions_info_count; i++)
-        for (size_t j = 0; j < r->versions_info[i]->value->types_info_count; j++) add_queue_type(&a, r->versions_info[i]->key, r->versions_info[i]->value->types_info[j]);
-    json_put_close(&a.stats_json, ']');
-    json_put_close(&a.pollers_json, ']');
-    cli_json_begin(cli, &w);
-    json_put_open(&w, '{');
-    json_put_key(&w, STR("reachability"));
-    json_put_raw(&w, STR("null"));
-    json_put_key(&w, STR("pollers"));
-    json_put_json(&w, buf_view(a.pollers_json.out));
-    if (a.wants_stats) {
-        json_put_key(&w, STR("stats"));
-        json_put_json(&w, buf_view(a.stats_json.out));
-    }
-    json_put_close(&w, '}');
-    cli_json_end(cli, &w);
-    buf_fini(a.stats_json.out);
-    buf_fini(a.pollers_json.out);
-    if (a.wants_stats) {
-        cli_title(cli, "Task Queue Statistics");
-        cli_table_print(a.stats);
-    }
-    cli_title(cli, "Pollers");
-    cli_table_print(a.pollers);
     return 0;
 }

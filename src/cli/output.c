@@ -56,21 +56,33 @@ void cli_json_payload(struct cli *cli, struct json_out *w, const struct pb_commo
     if (e != ERR_NONE) json_put_raw(w, STR("null"));
 }
 
-void cli_list_add(struct cli *cli, struct cli_list *list, const struct pb_message *type, const void *message)
+/* Makes room for one more document of the list; false: it is not shown in this format. */
+static bool list_next(struct cli *cli, struct cli_list *list)
 {
     if (cli->format == FORMAT_JSON) fputs(list->count == 0 ? "[\n" : ",\n", stdout);
     list->count++;
+    return cli_is_json(cli);
+}
+
+static void list_put(struct cli *cli, struct json_out *w)
+{
+    if (cli->format == FORMAT_JSONL) buf_append_byte(w->out, '\n');
+    flush(w->out);
+}
+
+void cli_list_add(struct cli *cli, struct cli_list *list, const struct pb_message *type, const void *message)
+{
     struct json_out w;
-    if (!cli_is_json(cli)) return;
+    if (!list_next(cli, list)) return;
     cli_json_begin(cli, &w);
     if (pb_json_put(type, message, cli_json_flags(cli), &w) != ERR_NONE) json_put_raw(&w, STR("null"));
-    if (cli->format == FORMAT_JSONL) buf_append_byte(w.out, '\n');
-    flush(w.out);
+    list_put(cli, &w);
 }
 
 void cli_list_end(struct cli *cli, struct cli_list *list)
 {
     if (cli->format == FORMAT_JSON) fputs(list->count == 0 ? "[\n]\n" : "\n]\n", stdout);
+    if (list->table != NULL) cli_table_print(list->table);
 }
 
 /* ---- text ---- */
@@ -104,7 +116,7 @@ struct cli_table *cli_table_new(struct cli *cli, size_t column_count, const char
     return table;
 }
 
-void cli_table_row(struct cli_table *table, ...)
+static struct str *table_next(struct cli_table *table)
 {
     if (table->row_count == table->capacity) {
         size_t used = table->row_count * table->column_count;
@@ -113,11 +125,16 @@ void cli_table_row(struct cli_table *table, ...)
         if (used != 0) memcpy(cells, table->cells, used * sizeof *cells);
         table->cells = cells;
     }
+    return &table->cells[table->row_count++ * table->column_count];
+}
+
+void cli_table_row(struct cli_table *table, ...)
+{
     va_list args;
     va_start(args, table);
-    for (size_t i = 0; i < table->column_count; i++) table->cells[table->row_count * table->column_count + i] = va_arg(args, struct str);
+    struct str *cells = table_next(table);
+    for (size_t i = 0; i < table->column_count; i++) cells[i] = va_arg(args, struct str);
     va_end(args);
-    table->row_count++;
 }
 
 /* Columns on screen: every byte that does not continue a UTF-8 sequence. */
@@ -199,6 +216,157 @@ void cli_table_print(struct cli_table *table)
     flush(&out);
 }
 
+/* A line may hold colours, which take no columns. */
+void cli_put_lines(struct cli *cli, struct str text)
+{
+    size_t column = 0, most = cli->width > 0 ? (size_t)cli->width : SIZE_MAX;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c == '\033') {
+            while (i < text.size && text.data[i] != 'm') putchar(text.data[i++]);
+            putchar('m');
+            continue;
+        }
+        if (c == '\n') column = 0;
+        else if ((c & 0xc0) != 0x80) column++;
+        if (column <= most) putchar(c);
+    }
+}
+
+/* ---- fields: the same values as a card, a row or an object ---- */
+
+struct field field_text(struct cli *cli, const char *label, struct str text)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    if (!cli_is_json(cli)) return (struct field){label, text.data != NULL ? text : STR(""), false};
+    json_put_string(&w, text);
+    struct field field = {label, arena_str(cli->arena, buf_view(&out)), false};
+    buf_fini(&out);
+    return field;
+}
+
+struct field field_number(struct cli *cli, const char *label, double value)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    json_put_double(&w, value);
+    struct field field = {label, arena_str(cli->arena, buf_view(&out)), false};
+    buf_fini(&out);
+    return field;
+}
+
+struct field field_float(struct cli *cli, const char *label, float value)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    if (cli_is_json(cli)) json_put_float(&w, value);
+    else buf_printf(&out, "%.2f", (double)value);
+    struct field field = {label, arena_str(cli->arena, buf_view(&out)), false};
+    buf_fini(&out);
+    return field;
+}
+
+struct field field_strings(struct cli *cli, const char *label, const struct str *items, size_t count)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    bool is_json = cli_is_json(cli);
+    if (is_json) json_put_open(&w, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (is_json) json_put_next(&w);
+        if (is_json) json_put_string(&w, items[i]);
+        else buf_printf(&out, "%s%.*s", i != 0 ? ", " : "", STR_ARG(items[i]));
+    }
+    if (is_json) json_put_close(&w, ']');
+    struct field field = field_text(cli, label, STR_EMPTY);
+    if (out.size != 0) field.value = arena_str(cli->arena, buf_view(&out));
+    buf_fini(&out);
+    return field;
+}
+
+struct field field_bool(const char *label, bool value) { return (struct field){label, value ? STR("true") : STR("false"), false}; }
+
+struct field field_time(struct cli *cli, const char *label, const struct pb_google_Timestamp *t)
+{
+    char text[40] = "0001-01-01T00:00:00Z"; /* what programs read as "no time" */
+    if (!cli_is_json(cli)) return field_text(cli, label, cli_time_text(cli, t));
+    if (t != NULL) pb_format_timestamp(t->seconds, t->nanos, text);
+    return field_text(cli, label, str_of(text));
+}
+
+struct field field_message(struct cli *cli, const char *label, const struct pb_message *type, const void *message)
+{
+    struct buf out = {0};
+    if (message == NULL || pb_json_write(type, message, cli->f.no_shorthand ? 0 : PB_JSON_SHORTHAND, &out) != ERR_NONE) return (struct field){label, STR_EMPTY, false};
+    struct field field = {label, arena_str(cli->arena, buf_view(&out)), false};
+    buf_fini(&out);
+    return field;
+}
+
+void cli_json_put_fields(struct json_out *w, const struct field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char key[64];
+        if (fields[i].value.data == NULL) continue;
+        snprintf(key, sizeof key, "%s", fields[i].label);
+        if (!fields[i].is_exact && key[0] >= 'A' && key[0] <= 'Z') key[0] = (char)(key[0] + 32);
+        json_put_key(w, str_of(key));
+        if (!json_put_json(w, fields[i].value)) json_put_raw(w, STR("null"));
+    }
+}
+
+static void put_object(struct json_out *w, const struct field *fields, size_t count)
+{
+    json_put_open(w, '{');
+    cli_json_put_fields(w, fields, count);
+    json_put_close(w, '}');
+}
+
+struct field field_object(struct cli *cli, const char *label, const struct field *fields, size_t count)
+{
+    struct buf out = {0};
+    struct json_out w = {.out = &out};
+    put_object(&w, fields, count);
+    struct field field = {label, arena_str(cli->arena, buf_view(&out)), false};
+    buf_fini(&out);
+    return field;
+}
+
+void cli_put_fields(struct cli *cli, const char *title, const struct field *fields, size_t count)
+{
+    struct cli_table *card = cli_table_new(cli, 2, NULL);
+    struct json_out w;
+    if (cli_is_json(cli)) {
+        cli_json_begin(cli, &w);
+        put_object(&w, fields, count);
+        cli_json_end(cli, &w);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].value.data != NULL) cli_table_row(card, str_of(fields[i].label), fields[i].value);
+    if (title != NULL) cli_title(cli, title);
+    cli_table_print(card);
+}
+
+void cli_list_add_fields(struct cli *cli, struct cli_list *list, const struct field *fields, size_t count)
+{
+    struct json_out w;
+    if (list_next(cli, list)) {
+        cli_json_begin(cli, &w);
+        put_object(&w, fields, count);
+        list_put(cli, &w);
+        return;
+    }
+    if (list->table == NULL) {
+        const char **titles = arena_array(cli->arena, const char *, count);
+        for (size_t i = 0; i < count; i++) titles[i] = fields[i].label;
+        list->table = cli_table_new(cli, count, titles);
+    }
+    struct str *cells = table_next(list->table);
+    for (size_t i = 0; i < count; i++) cells[i] = fields[i].value;
+}
+
 /* ---- times ---- */
 
 struct str relative_text(struct arena *arena, instant t, instant now)
@@ -224,6 +392,22 @@ struct str duration_text(struct arena *arena, duration d)
     if (s >= 60) buf_printf(&out, "%" PRId64 "m", s / 60 % 60);
     if (s != 0 && ms != 0) buf_printf(&out, "%" PRId64 ".%03" PRId64 "s", s % 60, ms);
     else if (s != 0) buf_printf(&out, "%" PRId64 "s", s % 60);
+    struct str text = arena_str(arena, buf_view(&out));
+    buf_fini(&out);
+    return text;
+}
+
+struct str duration_words(struct arena *arena, duration d)
+{
+    static const struct { int64_t s; const char *unit; } units[] = {{86400, "d"}, {3600, "h"}, {60, "m"}};
+    int64_t s = d.ns / NS_PER_S;
+    struct buf out = {0};
+    if (s < 60) return duration_text(arena, d);
+    for (size_t i = 0; i < countof(units); i++) {
+        if (s >= units[i].s) buf_printf(&out, "%s%" PRId64 "%s", out.size != 0 ? " " : "", s / units[i].s, units[i].unit);
+        s %= units[i].s;
+    }
+    if (s != 0) buf_printf(&out, " %" PRId64 "s", s);
     struct str text = arena_str(arena, buf_view(&out));
     buf_fini(&out);
     return text;

@@ -18,28 +18,16 @@ static struct pb_taskqueue_TaskQueue *queue_of(struct cli *cli)
     return queue;
 }
 
-static struct pb_common_Payload *text_payload(struct cli *cli, struct str text)
-{
-    struct buf out = {0};
-    struct json_out w = {.out = &out};
-    if (str_is_empty(text)) return NULL;
-    json_put_string(&w, text);
-    struct pb_common_Payload *payload = pb_payload_new(cli->arena, STR("json/plain"), arena_str(cli->arena, buf_view(&out)));
-    buf_fini(&out);
-    return payload;
-}
-
 static struct pb_sdk_UserMetadata *user_metadata(struct cli *cli)
 {
     if (str_is_empty(cli->f.static_summary) && str_is_empty(cli->f.static_details)) return NULL;
     struct pb_sdk_UserMetadata *metadata = pb_new(cli->arena, struct pb_sdk_UserMetadata);
-    metadata->summary = text_payload(cli, cli->f.static_summary);
-    metadata->details = text_payload(cli, cli->f.static_details);
+    metadata->summary = cli_text_payload(cli, cli->f.static_summary);
+    metadata->details = cli_text_payload(cli, cli->f.static_details);
     return metadata;
 }
 
-/* False: said. */
-static bool start_request(struct cli *cli, struct pb_ws_StartWorkflowExecutionRequest *out)
+bool workflow_start_request(struct cli *cli, struct pb_ws_StartWorkflowExecutionRequest *out)
 {
     double weight;
     *out = (struct pb_ws_StartWorkflowExecutionRequest){.namespace = cli->f.namespace, .identity = cli->f.identity, .request_id = cli_uuid(cli)};
@@ -50,9 +38,11 @@ static bool start_request(struct cli *cli, struct pb_ws_StartWorkflowExecutionRe
     out->workflow_run_timeout = pb_duration_new(cli->arena, cli->f.run_timeout);
     out->header = pb_new(cli->arena, struct pb_common_Header);
     out->workflow_task_timeout = pb_duration_new(cli->arena, cli->given[FLAG_task_timeout] ? cli->f.task_timeout : duration_s(10));
+    out->cron_schedule = cli->f.cron;
     out->workflow_start_delay = cli_duration(cli, FLAG_start_delay, cli->f.start_delay);
     out->user_metadata = user_metadata(cli);
-    if (!cli_payloads(cli, &cli->f.input, &out->input) || !cli_memo(cli, &cli->f.memo, "memo", &out->memo) ||
+    const struct input_flags input = cli_input(cli);
+    if (!cli_payloads(cli, &input, &out->input) || !cli_memo(cli, &cli->f.memo, "memo", &out->memo) ||
         !cli_search_attributes(cli, &cli->f.search_attribute, "search-attribute", &out->search_attributes) ||
         !cli_enum(cli, &pb_enums_WorkflowIdReusePolicy_enum, cli->f.id_reuse_policy, "id-reuse-policy", &out->workflow_id_reuse_policy) ||
         !cli_enum(cli, &pb_enums_WorkflowIdConflictPolicy_enum, cli->f.id_conflict_policy, "id-conflict-policy", &out->workflow_id_conflict_policy) ||
@@ -87,7 +77,7 @@ int run_workflow_start(struct cli *cli)
     struct pb_ws_StartWorkflowExecutionRequest request;
     struct pb_ws_StartWorkflowExecutionResponse *response;
     struct json_out w;
-    if (!start_request(cli, &request)) return 1;
+    if (!workflow_start_request(cli, &request)) return 1;
     if (!CALL(cli, ws_StartWorkflowExecution, &request, &response)) return cli_fail_call(cli, "starting workflow");
     cli_json_begin(cli, &w);
     json_put_open(&w, '{');
@@ -103,14 +93,15 @@ int run_workflow_signal_with_start(struct cli *cli)
     struct pb_ws_SignalWithStartWorkflowExecutionResponse *response;
     struct pb_common_Payloads *input;
     struct json_out w;
-    if (!start_request(cli, &start) || !cli_payloads(cli, &cli->f.signal_input, &input)) return 1;
+    const struct input_flags flags = {&cli->f.signal_input, &cli->f.signal_input_file, &cli->f.signal_input_meta, cli->f.signal_input_base64};
+    if (!workflow_start_request(cli, &start) || !cli_payloads(cli, &flags, &input)) return 1;
     struct pb_ws_SignalWithStartWorkflowExecutionRequest request = {
         .namespace = start.namespace, .workflow_id = start.workflow_id, .workflow_type = start.workflow_type, .task_queue = start.task_queue,
         .input = start.input, .workflow_execution_timeout = start.workflow_execution_timeout, .workflow_run_timeout = start.workflow_run_timeout,
         .workflow_task_timeout = start.workflow_task_timeout, .identity = start.identity, .request_id = start.request_id,
         .workflow_id_reuse_policy = start.workflow_id_reuse_policy, .workflow_id_conflict_policy = start.workflow_id_conflict_policy,
         .memo = start.memo, .search_attributes = start.search_attributes, .header = start.header, .workflow_start_delay = start.workflow_start_delay,
-        .user_metadata = start.user_metadata, .priority = start.priority, .signal_name = cli->f.signal_type, .signal_input = input,
+        .user_metadata = start.user_metadata, .priority = start.priority, .cron_schedule = start.cron_schedule, .signal_name = cli->f.signal_type, .signal_input = input,
     };
     if (!CALL(cli, ws_SignalWithStartWorkflowExecution, &request, &response)) return cli_fail_call(cli, "signalling and starting workflow");
     cli_json_begin(cli, &w);
@@ -157,7 +148,7 @@ static void show_event(struct cli *cli, const struct pb_history_HistoryEvent *ev
     fflush(stdout); /* people watch this live */
 }
 
-static struct str next_run(const struct pb_history_HistoryEvent *close)
+struct str workflow_next_run(const struct pb_history_HistoryEvent *close)
 {
     switch (close->event_type) {
     case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: return close->workflow_execution_completed_event_attributes->new_execution_run_id;
@@ -168,7 +159,7 @@ static struct str next_run(const struct pb_history_HistoryEvent *close)
     }
 }
 
-static bool is_close(const struct pb_history_HistoryEvent *event)
+bool workflow_is_close(const struct pb_history_HistoryEvent *event)
 {
     switch (event->event_type) {
     case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
@@ -194,9 +185,9 @@ const struct pb_history_HistoryEvent *workflow_follow(struct cli *cli, struct st
             if (shows) show_event(cli, last, is_detailed);
         }
         request.next_page_token = page->next_page_token;
-        if (last == NULL || !is_close(last)) continue;
-        if (str_is_empty(next_run(last))) return last;
-        execution.run_id = *run_id = next_run(last);
+        if (last == NULL || !workflow_is_close(last)) continue;
+        if (str_is_empty(workflow_next_run(last))) return last;
+        execution.run_id = *run_id = workflow_next_run(last);
         request.next_page_token = STR_EMPTY;
     }
 }
@@ -253,7 +244,7 @@ int run_workflow_execute(struct cli *cli)
     struct pb_ws_StartWorkflowExecutionRequest request;
     struct pb_ws_StartWorkflowExecutionResponse *response;
     struct json_out w;
-    if (!start_request(cli, &request)) return 1;
+    if (!workflow_start_request(cli, &request)) return 1;
     if (!CALL(cli, ws_StartWorkflowExecution, &request, &response)) return cli_fail_call(cli, "starting workflow");
     instant began = cli->now;
     struct str run_id = response->run_id;
@@ -312,7 +303,7 @@ int run_workflow_show(struct cli *cli)
     cli_say(cli, "Progress:\n  %5s  %-20s  Type", "ID", "Time");
     for (size_t i = 0; i < history.events_count; i++) show_event(cli, history.events[i], cli->f.detailed);
     const struct pb_history_HistoryEvent *last = history.events_count != 0 ? history.events[history.events_count - 1] : NULL;
-    if (last != NULL && is_close(last)) {
+    if (last != NULL && workflow_is_close(last)) {
         cli_say(cli, "%s", "");
         workflow_put_outcome(cli, &w, last, NULL);
     }

@@ -2,8 +2,6 @@
 #include "cli/commands.h"
 #include "cli/workflow.h"
 
-#include <stdlib.h>
-
 /* ---- lists ---- */
 
 static void list_row(struct cli *cli, struct cli_table *table, const struct pb_workflow_WorkflowExecutionInfo *info)
@@ -56,61 +54,18 @@ int run_workflow_count(struct cli *cli)
     return 0;
 }
 
-/* ---- one workflow, or all that a query finds ---- */
-
-/* False: said. */
-static bool is_batch(struct cli *cli, bool *out)
-{
-    *out = !str_is_empty(cli->f.query);
-    if (*out != !str_is_empty(cli->f.workflow_id)) {
-        if (!*out || str_is_empty(cli->f.run_id)) return true;
-        cli_fail(cli, "--run-id goes with --workflow-id, not with --query");
-        return false;
-    }
-    cli_fail(cli, "perdure %s needs either --workflow-id or --query", cli->command->path);
-    return false;
-}
-
-static struct str reason_of(struct cli *cli)
-{
-    const char *user = getenv("USER");
-    return str_is_empty(cli->f.reason) ? arena_printf(cli->arena, "Requested from CLI by %s", user != NULL ? user : "an unknown user") : cli->f.reason;
-}
-
-static int start_batch(struct cli *cli, struct pb_ws_StartBatchOperationRequest *request)
-{
-    struct pb_ws_CountWorkflowExecutionsRequest count = {.namespace = cli->f.namespace, .query = cli->f.query};
-    struct pb_ws_CountWorkflowExecutionsResponse *counted;
-    struct pb_ws_StartBatchOperationResponse *response;
-    double rps;
-    struct json_out w;
-    if (!cli_number(cli, cli->f.rps, "rps", &rps)) return 1;
-    if (!CALL(cli, ws_CountWorkflowExecutions, &count, &counted)) return cli_fail_call(cli, "counting the workflows of the query");
-    if (!cli_confirm(cli, arena_printf(cli->arena, "Start a batch on about %" PRId64 " workflow(s)?", counted->count).data)) return 1;
-    request->namespace = cli->f.namespace;
-    request->visibility_query = cli->f.query;
-    request->job_id = cli_uuid(cli);
-    request->reason = reason_of(cli);
-    request->max_operations_per_second = (float)rps;
-    if (!CALL(cli, ws_StartBatchOperation, request, &response)) return cli_fail_call(cli, "starting the batch");
-    cli_json_begin(cli, &w);
-    json_put_open(&w, '{');
-    cli_json_field(&w, "batchJobId", request->job_id);
-    json_put_close(&w, '}');
-    cli_json_end(cli, &w);
-    cli_say(cli, "Started batch job %.*s\nSee: perdure batch describe --job-id %.*s", STR_ARG(request->job_id), STR_ARG(request->job_id));
-    return 0;
-}
+/* ---- messages to one workflow, or to all that a query finds ---- */
 
 int run_workflow_signal(struct cli *cli)
 {
     bool batch;
     struct pb_ws_SignalWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .signal_name = cli->f.signal_name, .identity = cli->f.identity};
     struct pb_ws_SignalWorkflowExecutionResponse *response;
-    if (!is_batch(cli, &batch) || !cli_payloads(cli, &cli->f.input, &request.input)) return 1;
+    const struct input_flags flags = cli_input(cli);
+    if (!batch_or_one(cli, &batch) || !cli_payloads(cli, &flags, &request.input)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationSignal signal = {.signal = cli->f.signal_name, .input = request.input, .identity = cli->f.identity};
-        return start_batch(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_signal_operation_tag, .signal_operation = &signal});
+        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_signal_operation_tag, .signal_operation = &signal});
     }
     request.workflow_execution = cli_execution(cli);
     request.request_id = cli_uuid(cli);
@@ -122,10 +77,10 @@ int run_workflow_signal(struct cli *cli)
 int run_workflow_cancel(struct cli *cli)
 {
     bool batch;
-    if (!is_batch(cli, &batch)) return 1;
+    if (!batch_or_one(cli, &batch)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationCancellation cancel = {.identity = cli->f.identity};
-        return start_batch(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_cancellation_operation_tag, .cancellation_operation = &cancel});
+        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_cancellation_operation_tag, .cancellation_operation = &cancel});
     }
     struct pb_ws_RequestCancelWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
         .identity = cli->f.identity, .request_id = cli_uuid(cli), .reason = cli->f.reason};
@@ -138,13 +93,13 @@ int run_workflow_cancel(struct cli *cli)
 int run_workflow_terminate(struct cli *cli)
 {
     bool batch;
-    if (!is_batch(cli, &batch)) return 1;
+    if (!batch_or_one(cli, &batch)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationTermination terminate = {.identity = cli->f.identity};
-        return start_batch(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_termination_operation_tag, .termination_operation = &terminate});
+        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_termination_operation_tag, .termination_operation = &terminate});
     }
     struct pb_ws_TerminateWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
-        .identity = cli->f.identity, .reason = reason_of(cli)};
+        .identity = cli->f.identity, .reason = batch_reason(cli)};
     struct pb_ws_TerminateWorkflowExecutionResponse *response;
     if (!CALL(cli, ws_TerminateWorkflowExecution, &request, &response)) return cli_fail_call(cli, "terminating workflow");
     cli_say(cli, "Workflow terminated");
@@ -154,10 +109,10 @@ int run_workflow_terminate(struct cli *cli)
 int run_workflow_delete(struct cli *cli)
 {
     bool batch;
-    if (!is_batch(cli, &batch)) return 1;
+    if (!batch_or_one(cli, &batch)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationDeletion deletion = {.identity = cli->f.identity};
-        return start_batch(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_deletion_operation_tag, .deletion_operation = &deletion});
+        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_deletion_operation_tag, .deletion_operation = &deletion});
     }
     struct pb_ws_DeleteWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli)};
     struct pb_ws_DeleteWorkflowExecutionResponse *response;
@@ -194,140 +149,9 @@ static int ask(struct cli *cli, struct str name, struct pb_common_Payloads *inpu
 int run_workflow_query(struct cli *cli)
 {
     struct pb_common_Payloads *input;
-    return cli_payloads(cli, &cli->f.input, &input) ? ask(cli, cli->f.query_name, input, false) : 1;
+    const struct input_flags flags = cli_input(cli);
+    return cli_payloads(cli, &flags, &input) ? ask(cli, cli->f.query_name, input, false) : 1;
 }
 
 int run_workflow_stack(struct cli *cli) { return ask(cli, STR("__stack_trace"), NULL, true); }
 int run_workflow_metadata(struct cli *cli) { return ask(cli, STR("__temporal_workflow_metadata"), NULL, false); }
-
-/* ---- updates ---- */
-
-static int show_update(struct cli *cli, struct str id, const struct pb_update_Outcome *outcome, const char *stage)
-{
-    struct json_out w;
-    struct cli_table *card = cli_table_new(cli, 2, NULL);
-    const struct pb_failure_Failure *failure = outcome != NULL && outcome->value_case == pb_update_Outcome_failure_tag ? outcome->failure : NULL;
-    const struct pb_common_Payloads *result = outcome != NULL && outcome->value_case == pb_update_Outcome_success_tag ? outcome->success : NULL;
-    cli_json_begin(cli, &w);
-    json_put_open(&w, '{');
-    if (!str_is_empty(cli->f.update_name)) {
-        cli_json_field(&w, "name", cli->f.update_name);
-        cli_table_row(card, STR("Name"), cli->f.update_name);
-    }
-    cli_json_field(&w, "updateId", id);
-    cli_table_row(card, STR("UpdateID"), id);
-    if (result != NULL) {
-        json_put_key(&w, STR("result"));
-        cli_json_payload(cli, &w, result);
-        cli_table_row(card, STR("Result"), cli_payload_text(cli, result));
-    }
-    if (failure != NULL) {
-        json_put_key(&w, STR("failure"));
-        if (pb_json_put(&pb_failure_Failure_type, failure, cli_json_flags(cli), &w) != ERR_NONE) json_put_raw(&w, STR("null"));
-        cli_table_row(card, STR("Failure"), failure->message);
-    }
-    if (stage != NULL) {
-        cli_json_field(&w, "stage", str_of(stage));
-        cli_table_row(card, STR("Stage"), str_of(stage));
-    }
-    json_put_close(&w, '}');
-    cli_json_end(cli, &w);
-    cli_table_print(card);
-    return failure != NULL && stage == NULL ? cli_fail(cli, "update workflow failed: %.*s", STR_ARG(failure->message)) : 0;
-}
-
-static int poll_update(struct cli *cli, struct str id, bool waits)
-{
-    struct pb_update_UpdateRef ref = {.workflow_execution = cli_execution(cli), .update_id = id};
-    struct pb_update_WaitPolicy wait = {.lifecycle_stage = UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED};
-    struct pb_ws_PollWorkflowExecutionUpdateRequest request = {.namespace = cli->f.namespace, .update_ref = &ref, .identity = cli->f.identity, .wait_policy = waits ? &wait : NULL};
-    struct pb_ws_PollWorkflowExecutionUpdateResponse *response;
-    do {
-        if (!CALL_WAIT(cli, ws_PollWorkflowExecutionUpdate, &request, &response, duration_s(70))) return cli_fail_call(cli, "waiting for the update");
-    } while (waits && response->outcome == NULL);
-    const char *stage = response->outcome != NULL ? "Completed" : "Accepted";
-    return show_update(cli, id, response->outcome, waits ? NULL : stage);
-}
-
-static int send_update(struct cli *cli, int32_t stage)
-{
-    struct str id = str_is_empty(cli->f.update_id) ? cli_uuid(cli) : cli->f.update_id;
-    struct pb_update_Meta meta = {.update_id = id, .identity = cli->f.identity};
-    struct pb_update_Input input = {.name = cli->f.update_name};
-    struct pb_update_Request update = {.meta = &meta, .input = &input};
-    struct pb_update_WaitPolicy wait = {.lifecycle_stage = stage};
-    struct pb_ws_UpdateWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
-        .first_execution_run_id = cli->f.first_run_id, .wait_policy = &wait, .request = &update};
-    struct pb_ws_UpdateWorkflowExecutionResponse *response;
-    if (!cli_payloads(cli, &cli->f.input, &input.args)) return 1;
-    do { /* the server answers early when it takes long; the same update id makes asking again safe */
-        if (!CALL_WAIT(cli, ws_UpdateWorkflowExecution, &request, &response, duration_s(70))) return cli_fail_call(cli, "updating workflow");
-    } while (response->stage < UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED && response->outcome == NULL);
-    bool is_complete = stage == UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED;
-    if (is_complete && response->outcome == NULL) return poll_update(cli, id, true);
-    return show_update(cli, id, is_complete || (response->outcome != NULL && response->outcome->value_case == pb_update_Outcome_failure_tag) ? response->outcome : NULL, NULL);
-}
-
-int run_workflow_update_execute(struct cli *cli) { return send_update(cli, UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED); }
-
-int run_workflow_update_start(struct cli *cli)
-{
-    if (!str_equal_c(cli->f.wait_for_stage, "accepted")) return cli_fail(cli, "--wait-for-stage can only be accepted");
-    return send_update(cli, UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED);
-}
-
-int run_workflow_update_result(struct cli *cli) { return poll_update(cli, cli->f.update_id, true); }
-int run_workflow_update_describe(struct cli *cli) { return poll_update(cli, cli->f.update_id, false); }
-
-/* ---- reset ---- */
-
-/* The event behind which a new run begins. 0: said. */
-static int64_t reset_point(struct cli *cli)
-{
-    struct pb_history_HistoryEvent **events;
-    size_t count;
-    bool is_last = str_equal_c(cli->f.reset_type, "LastWorkflowTask"), is_build = str_equal_c(cli->f.reset_type, "BuildId");
-    int64_t found = 0;
-    if (!is_last && !is_build && !str_equal_c(cli->f.reset_type, "FirstWorkflowTask")) {
-        cli_fail(cli, "--type may be FirstWorkflowTask, LastWorkflowTask or BuildId");
-        return 0;
-    }
-    if (is_build) {
-        struct pb_ws_DescribeWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli)};
-        struct pb_ws_DescribeWorkflowExecutionResponse *response;
-        if (!CALL(cli, ws_DescribeWorkflowExecution, &request, &response)) {
-            cli_fail_call(cli, "describing workflow");
-            return 0;
-        }
-        const struct pb_workflow_ResetPoints *points = response->workflow_execution_info->auto_reset_points;
-        for (size_t i = 0; points != NULL && found == 0 && i < points->points_count; i++)
-            if (str_equal(points->points[i]->build_id, cli->f.build_id)) found = points->points[i]->first_workflow_task_completed_id;
-    } else {
-        if (!workflow_history(cli, &events, &count)) return 0;
-        for (size_t i = 0; i < count; i++)
-            if (events[i]->event_type == EVENT_TYPE_WORKFLOW_TASK_COMPLETED && (found == 0 || is_last)) found = events[i]->event_id;
-    }
-    if (found == 0) cli_fail(cli, "this workflow has no such point; `perdure workflow show` lists its events for --event-id");
-    return found;
-}
-
-int run_workflow_reset(struct cli *cli)
-{
-    if (cli->given[FLAG_event_id] == cli->given[FLAG_reset_type]) return cli_fail(cli, "perdure workflow reset needs either --event-id or --type");
-    int64_t event_id = cli->given[FLAG_event_id] ? cli->f.event_id : reset_point(cli);
-    struct pb_ws_ResetWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli), .reason = cli->f.reason,
-        .workflow_task_finish_event_id = event_id, .request_id = cli_uuid(cli), .identity = cli->f.identity};
-    struct pb_ws_ResetWorkflowExecutionResponse *response;
-    if (event_id == 0) return 1;
-    for (size_t i = 0; i < cli->f.reapply_exclude.count; i++) {
-        struct str what = cli->f.reapply_exclude.items[i];
-        bool is_all = str_equal_c(what, "All");
-        if (is_all || str_equal_c(what, "Signal")) PB_PUSH(cli->arena, &request, reset_reapply_exclude_types) = RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL;
-        if (is_all || str_equal_c(what, "Update")) PB_PUSH(cli->arena, &request, reset_reapply_exclude_types) = RESET_REAPPLY_EXCLUDE_TYPE_UPDATE;
-        if (!is_all && request.reset_reapply_exclude_types_count == 0) return cli_fail(cli, "--reapply-exclude may be All, Signal or Update");
-    }
-    if (!CALL(cli, ws_ResetWorkflowExecution, &request, &response)) return cli_fail_call(cli, "resetting workflow");
-    cli_put_message(cli, &pb_ws_ResetWorkflowExecutionResponse_type, response);
-    cli_say(cli, "The workflow goes on behind event %" PRId64 " as run %.*s", event_id, STR_ARG(response->run_id));
-    return 0;
-}
