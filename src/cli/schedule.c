@@ -253,6 +253,7 @@ int run_schedule_list(struct cli *cli)
     struct pb_ws_ListSchedulesRequest request = {.namespace = cli->f.namespace, .query = cli->f.query};
     struct pb_ws_ListSchedulesResponse *page;
     struct cli_list list = {0};
+    cli->f.no_shorthand = cli->f.no_shorthand || cli_is_json(cli);
     do {
         if (!CALL(cli, ws_ListSchedules, &request, &page)) return cli_fail_call(cli, "listing schedules");
         for (size_t i = 0; i < page->schedules_count; i++) {

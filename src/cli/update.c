@@ -75,7 +75,7 @@ struct sending {
 static bool sending_init(struct cli *cli, struct sending *s, struct str name, struct str first_run_id, const struct input_flags *flags, int32_t stage)
 {
     *s = (struct sending){.meta = {.update_id = str_is_empty(cli->f.update_id) ? cli_uuid(cli) : cli->f.update_id, .identity = cli->f.identity},
-        .input = {.name = name}, .wait = {.lifecycle_stage = stage}};
+        .input = {.name = name, .header = pb_new(cli->arena, struct pb_common_Header)}, .wait = {.lifecycle_stage = stage}};
     s->update = (struct pb_update_Request){.meta = &s->meta, .input = &s->input};
     s->request = (struct pb_ws_UpdateWorkflowExecutionRequest){.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
         .first_execution_run_id = first_run_id, .wait_policy = &s->wait, .request = &s->update};

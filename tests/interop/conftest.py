@@ -1,8 +1,14 @@
 """The server fixture of tests/integration, for the official command line."""
 
+import asyncio
 import importlib.util
+import os
 import pathlib
+import subprocess
 import sys
+
+import pytest
+import pytest_asyncio
 
 _folder = pathlib.Path(__file__).resolve().parent.parent / "integration"
 sys.path.insert(0, str(_folder))
@@ -11,3 +17,25 @@ _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 
 server, client, queue = _module.server, _module.client, _module.queue
+
+OFFICIAL = os.environ.get("PERDURE_TEMPORAL")  # the official command line, which has the official dev server in it
+
+
+@pytest_asyncio.fixture
+async def official_server(tmp_path):
+    """The official dev server on a port of its own; the fixture is its address."""
+    port = _module.free_port()
+    command = [OFFICIAL, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--dynamic-config-value", "frontend.ListWorkersEnabled=true",
+               "--dynamic-config-value", "frontend.WorkerHeartbeatsEnabled=true", "--dynamic-config-value", "frontend.MaxConcurrentBatchOperationPerNamespace=100"]
+    process = subprocess.Popen(command, stdout=open(tmp_path / "official.log", "wb"), stderr=subprocess.STDOUT, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    try:
+        await _module.eventually(lambda: asyncio.to_thread(is_serving, f"127.0.0.1:{port}", tmp_path), 60)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def is_serving(address: str, home: pathlib.Path) -> bool:
+    command = [OFFICIAL, "operator", "cluster", "health", "--address", address]
+    return subprocess.run(command, capture_output=True, env={"HOME": str(home), "PATH": os.environ["PATH"]}).returncode == 0
