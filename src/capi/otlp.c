@@ -1,8 +1,8 @@
 #include "capi/otlp.h"
 
 #include "base/log.h"
-#include "capi/http_post.h"
 #include "net/grpc_wire.h"
+#include "net/http_post.h"
 #include "proto/json.h"
 #include "proto/perdure/otlp.h"
 
@@ -156,7 +156,7 @@ static void send_now(struct otlp *o, struct str body)
     const duration timeout = duration_s(10);
     o->is_sending = true;
     if (o->client == NULL) {
-        struct http_post_request request = {o->host, o->port, o->path, o->headers, body, timeout};
+        struct http_post_request request = {o->host, o->port, o->path, o->headers, body, timeout, NULL};
         o->post = http_post_start(o->loop, &request, on_posted, o);
         return;
     }

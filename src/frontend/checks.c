@@ -1,4 +1,5 @@
 /* What a request must look like before an execution sees it. Limits: settings.limits; sources in the reference. */
+#include "frontend/callback_request.h"
 #include "frontend/internal.h"
 
 static const struct limits *limits_of(struct rpc *rpc) { return &rpc->frontend->settings.limits; }
@@ -115,6 +116,22 @@ bool check_links(struct rpc *rpc, pb_common_Link *const *links, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (PB_SIZE(pb_common_Link, links[i]) <= (size_t)limits_of(rpc)->link_size_max) continue;
         rpc_error(rpc, ERR_INVALID, "a link has more than %" PRId64 " bytes", limits_of(rpc)->link_size_max);
+        return false;
+    }
+    return true;
+}
+
+bool check_callbacks(struct rpc *rpc, pb_common_Callback *const *callbacks, size_t count)
+{
+    const struct frontend_settings *s = &rpc->frontend->settings;
+    if (count > (size_t)limits_of(rpc)->callbacks_max) {
+        rpc_error(rpc, ERR_INVALID, "%zu completion callbacks; at most %" PRId64 " are allowed", count, limits_of(rpc)->callbacks_max);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *problem = callback_problem(callbacks[i], limits_of(rpc), s->callback_rules, s->callback_rule_count, rpc->arena);
+        if (problem == NULL) continue;
+        rpc_error(rpc, ERR_INVALID, "%s", problem);
         return false;
     }
     return true;

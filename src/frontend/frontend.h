@@ -62,6 +62,21 @@ struct rpc {
     bool is_answered, is_cancelled, is_parked;
 };
 
+/* Where completion callbacks may go: '*' stands for anything. Matched against the host as the URL has it, and with its port. */
+struct callback_rule { struct str pattern; bool is_insecure_allowed; };
+
+/* One HTTP request to the outside: a POST. Filled by the frontend, lent until `done` or post_cancel. */
+struct outgoing {
+    bool is_tls;
+    struct str host;             /* a name or an address, without brackets */
+    int port;
+    struct str path, headers, body; /* headers: lines that end with CR LF, without Host, Content-Length and Connection */
+    duration timeout;
+    /* Once, never before post has returned: the status of the answer, or 0 and why there is none. */
+    void (*done)(struct outgoing *outgoing, int status, struct str why);
+    void *under_way;             /* of whoever sends it */
+};
+
 struct frontend_settings {
     struct limits limits;            /* of every namespace; see limits_set */
     struct str cluster_name;         /* "active" */
@@ -70,6 +85,8 @@ struct frontend_settings {
     uint32_t shard_count;
     duration retention_min;          /* of namespaces: 1 h */
     bool is_http_enabled;
+    const struct callback_rule *callback_rules; /* none: no address is allowed */
+    size_t callback_rule_count;
 };
 
 /* What the frontend stands on; the pointers outlive it. */
@@ -85,6 +102,9 @@ struct frontend_env {
     uint64_t seed;
     /* The TZif file of an IANA time zone, in the arena; ERR_NOT_FOUND without. May be NULL: only UTC is known. */
     err (*read_zone)(void *arg, struct str name, struct arena *arena, struct str *bytes);
+    /* Sends a request; takes it back without an answer. NULL: completion callbacks are not delivered. */
+    void (*post)(void *arg, struct outgoing *outgoing);
+    void (*post_cancel)(void *arg, struct outgoing *outgoing);
 };
 
 MUST_USE err frontend_create(const struct frontend_env *env, struct frontend **frontend);
@@ -115,6 +135,9 @@ bool frontend_is_serving(const struct frontend *f);
 instant frontend_next_due(const struct frontend *f);
 void frontend_tick(struct frontend *f);
 
+struct callback_effect;
+/* For the shard's environment: a run wants this callback delivered. */
+void frontend_offer_callback(struct frontend *f, const struct callback_effect *effect);
 /* By key, for the shard's environment; NULL when there is none. */
 const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key);
 /* The hooks of struct step (history/step.h): by name, and whether the attributes are registered there and fit; fills in their types. */

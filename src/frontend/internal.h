@@ -47,6 +47,7 @@ struct frontend {
     struct batches *batches;   /* batches.h */
     struct queue_configs *queue_configs; /* queue_config.h */
     struct list inner_calls;   /* inner.h */
+    struct callbacks *callbacks; /* callbacks.h */
     bool is_serving, is_draining;
     struct frontend_stats stats;
     struct frontend_start start;
@@ -105,6 +106,7 @@ bool check_duration(struct rpc *rpc, const char *what, const pb_google_Duration 
 bool check_retry_policy(struct rpc *rpc, const pb_common_RetryPolicy *policy);
 bool check_priority(struct rpc *rpc, const pb_common_Priority *priority);
 bool check_links(struct rpc *rpc, pb_common_Link *const *links, size_t count);
+bool check_callbacks(struct rpc *rpc, pb_common_Callback *const *callbacks, size_t count);
 bool check_search_attributes(struct rpc *rpc, const pb_common_SearchAttributes *attributes);
 bool check_memo(struct rpc *rpc, const pb_common_Memo *memo);
 /* All of a start request, for the RPCs that start. */

@@ -1,6 +1,7 @@
 /* From a method's name to its handler, and the life of an rpc: answered once, released when nobody refers to it. */
 #include "frontend/batches.h"
 #include "frontend/inner.h"
+#include "frontend/callbacks.h"
 #include "frontend/internal.h"
 #include "frontend/queue_config.h"
 #include "frontend/schedules.h"
@@ -43,6 +44,7 @@ err frontend_create(const struct frontend_env *env, struct frontend **frontend)
     f->schedules = schedules_create(f);
     f->batches = batches_create(f);
     f->queue_configs = queue_configs_create(f);
+    f->callbacks = callbacks_create(f);
     *frontend = f;
     return ERR_NONE;
 }
@@ -52,6 +54,7 @@ void frontend_destroy(struct frontend *f)
     inner_destroy(f);
     batches_destroy(f->batches);
     queue_configs_destroy(f->queue_configs);
+    callbacks_destroy(f->callbacks);
     schedules_destroy(f->schedules);
     namespaces_destroy(f->namespaces);
     polls_free(f);
@@ -238,7 +241,8 @@ void frontend_cancel(struct frontend *f, struct rpc *rpc)
 instant frontend_next_due(const struct frontend *f)
 {
     const struct heap_node *first = heap_first(&f->timers);
-    return instant_min(first != NULL ? first->due : INSTANT_NEVER, instant_min(schedules_next_due(f), batches_next_due(f)));
+    instant due = instant_min(instant_min(callbacks_next_due(f), schedules_next_due(f)), batches_next_due(f));
+    return first != NULL ? instant_min(first->due, due) : due;
 }
 
 void frontend_tick(struct frontend *f)
@@ -253,6 +257,7 @@ void frontend_tick(struct frontend *f)
     }
     schedules_tick(f);
     batches_tick(f);
+    callbacks_tick(f);
 }
 
 void frontend_connection_closed(struct frontend *f, uint64_t connection_id)
@@ -269,6 +274,7 @@ void frontend_drain(struct frontend *f)
     health_changed(f);
     health_end(f);
     polls_drain(f);
+    callbacks_drain(f);
 }
 
 bool frontend_is_serving(const struct frontend *f) { return f->is_serving && !f->is_draining; }

@@ -67,7 +67,8 @@ bool check_start_request(struct rpc *rpc, const pb_ws_StartWorkflowExecutionRequ
            check_start_times(rpc, q->workflow_execution_timeout, q->workflow_run_timeout, q->workflow_task_timeout, q->workflow_start_delay, q->cron_schedule) &&
            check_policies(rpc, q->workflow_id_reuse_policy, q->workflow_id_conflict_policy, false) && check_retry_policy(rpc, q->retry_policy) &&
            check_payloads(rpc, "the input", q->input) && check_memo(rpc, q->memo) && check_search_attributes(rpc, q->search_attributes) &&
-           check_priority(rpc, q->priority) && check_links(rpc, q->links, q->links_count);
+           check_priority(rpc, q->priority) && check_links(rpc, q->links, q->links_count) &&
+           check_callbacks(rpc, q->completion_callbacks, q->completion_callbacks_count);
 }
 
 static err start_step(struct op *base, struct execution *current, struct step *step)

@@ -2,7 +2,7 @@
  *
  * (1) A run ends with exactly one closing event; nothing is written after it.
  * (2) The successor is made in the same step, so that a chain never breaks; who waits for the chain (the parent, completion
- *     callbacks) hears of its last run only.
+ *     callbacks) hears of its last run only. A run that a reset replaces tells nobody: the new one will.
  * Source: F004-F007, F013, F033, F034, F036, F039, F048, F054. */
 #include "history/machines.h"
 
@@ -66,6 +66,7 @@ static void close_run(struct execution *e, struct step *step, event *ev, int32_t
     bool is_reset = !str_is_empty(s->reset_run_id); /* children and parent go on with the run that replaces this one */
     if (!is_reset) child_parent_closed(e, step);
     if (!is_reset && !has_successor && status != WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW) child_tell_parent(e, step, ev);
+    if (!is_reset && !has_successor) callback_run_closed(e, step);
     update_run_closed(e, step, has_successor);
     static const enum item_kind pending[] = {ITEM_ACTIVITY, ITEM_ACTIVITY_INPUT, ITEM_TIMER, ITEM_CHILD, ITEM_EXTERNAL, ITEM_BUFFERED};
     for (size_t i = 0; i < countof(pending); i++) drop_all(e, pending[i]);
@@ -112,6 +113,7 @@ static struct beginning next_run(const struct execution *e, struct step *step, i
     b.chain_start_at.ns = s->chain_start_at;
     b.has_run_timeout = s->has_run_timeout;
     b.initiator = initiator;
+    b.callback_count = callback_collect(e, step->arena, (pb_common_Callback ***)&b.callbacks);
     const struct item *item = e->single[ITEM_ATTRIBUTES];
     if (item != NULL) {
         b.memo = item->attributes->memo;
@@ -132,17 +134,6 @@ static struct beginning same_again(const struct execution *e, struct step *step,
         b.last_result = item->start_input->last_completion_result;
     }
     return b;
-}
-
-/* Completion callbacks wait for the end of the chain: they move on with it. */
-static void begin_next(struct execution *e, struct step *step, const struct beginning *b)
-{
-    struct execution *next = run_begin(step, e->ns, b);
-    struct item *item;
-    for (size_t at = 0; (item = item_next(e, ITEM_CALLBACK, &at)) != NULL;) {
-        callback_add(next, step, item->callback->callback, item->callback->request_id);
-        item_remove(item);
-    }
 }
 
 /* Whether the chain goes on after a failure (NULL: success): by the retry policy first, then by the cron schedule. */
@@ -184,7 +175,7 @@ void close_complete(struct completion *c, const pb_command_Command *command)
     if (has_next) {
         a->new_execution_run_id = b.run_id;
         b.last_result = result;
-        begin_next(c->e, c->step, &b);
+        run_begin(c->step, c->e->ns, &b);
     }
     close_run(c->e, c->step, ev, WORKFLOW_EXECUTION_STATUS_COMPLETED, has_next);
 }
@@ -200,7 +191,7 @@ void close_fail(struct completion *c, const pb_command_Command *command)
     a->workflow_task_completed_event_id = c->completed_event_id;
     if (has_next) {
         a->new_execution_run_id = b.run_id;
-        begin_next(c->e, c->step, &b);
+        run_begin(c->step, c->e->ns, &b);
     }
     close_run(c->e, c->step, ev, WORKFLOW_EXECUTION_STATUS_FAILED, has_next);
 }
@@ -261,7 +252,7 @@ void close_continue(struct completion *c, const pb_command_Command *command)
     a->search_attributes = from->search_attributes;
     a->inherit_build_id = from->inherit_build_id;
     a->initial_versioning_behavior = from->initial_versioning_behavior;
-    begin_next(e, c->step, &b);
+    run_begin(c->step, e->ns, &b);
     close_run(e, c->step, ev, WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, true);
 }
 
@@ -287,7 +278,7 @@ void close_time_out(struct execution *e, struct step *step, bool is_execution_ti
     end_task(e, step);
     if (has_next) {
         a->new_execution_run_id = b.run_id;
-        begin_next(e, step, &b);
+        run_begin(step, e->ns, &b);
     }
     close_run(e, step, ev, WORKFLOW_EXECUTION_STATUS_TIMED_OUT, has_next);
 }

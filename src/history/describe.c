@@ -173,18 +173,7 @@ static void describe_pending(const struct execution *e, struct arena *arena, pb_
         p->initiated_id = c->initiated_event_id;
         p->parent_close_policy = c->parent_close_policy;
     }
-    for (size_t at = 0; (item = item_next(e, ITEM_CALLBACK, &at)) != NULL;) {
-        const pb_store_CompletionCallback *c = item->callback;
-        pb_workflow_CallbackInfo *p = PB_PUSH_NEW(arena, reply, callbacks);
-        p->callback = PB_CLONE(arena, pb_common_Callback, c->callback);
-        p->trigger = pb_new(arena, pb_workflow_CallbackInfo_Trigger);
-        p->trigger->variant_case = pb_workflow_CallbackInfo_Trigger_workflow_closed_tag;
-        p->trigger->workflow_closed = pb_new(arena, pb_workflow_CallbackInfo_WorkflowClosed);
-        p->registration_time = timestamp_of(arena, (instant){c->registered_at});
-        p->state = c->state;
-        p->attempt = c->attempt;
-        p->request_id = arena_str(arena, c->request_id);
-    }
+    for (size_t at = 0; (item = item_next(e, ITEM_CALLBACK, &at)) != NULL;) callback_describe(item, arena, PB_PUSH_NEW(arena, reply, callbacks));
 }
 
 static void describe_task(const struct execution *e, struct arena *arena, pb_ws_DescribeWorkflowExecutionResponse *reply)

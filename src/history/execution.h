@@ -69,7 +69,7 @@ bool execution_is_dirty(const struct execution *e);
 void execution_flush(struct execution *e, const struct step *step, struct arena *arena, struct execution_flush *flush);
 
 /* When to call execution_wake next, with what lives in memory only; INSTANT_NEVER: not by itself. A closed run is due when
- * its retention is over; waking it changes nothing, deleting it is the shard's. */
+ * its retention is over, which is the shard's to do, and before that for its completion callbacks. */
 instant execution_next_wake(const struct execution *e);
 /* The wake row as of the last flush or load: WAKE_AT_ONCE, a time, or INSTANT_NEVER when there is none. */
 instant execution_stored_wake(const struct execution *e);
@@ -107,6 +107,26 @@ void execution_query_queue(const struct execution *e, struct str *queue, bool *i
 void execution_forget_sticky(struct execution *e, struct step *step); /* its worker is gone */
 int64_t execution_previous_started_event_id(const struct execution *e);
 struct str execution_type(const struct execution *e);
+
+/* ---- completion callbacks; struct callback_effect says when ---- */
+
+struct callback_view {
+    pb_common_Callback *callback;
+    struct str delivery_id, run_id;
+    int64_t close_event_id;      /* of the event that it tells of */
+    instant started_at;
+};
+/* False: it is not in hand any more, or this attempt has been answered. In the arena. */
+bool execution_callback(const struct execution *e, int64_t number, int32_t attempt, struct arena *arena, struct callback_view *view);
+enum callback_outcome {
+    CALLBACK_DELIVERED,
+    CALLBACK_REFUSED,            /* for ever */
+    CALLBACK_FAILED,             /* this time: the next attempt comes after a pause */
+    CALLBACK_BLOCKED,            /* not tried: no attempt is counted, it is offered again after `pause` */
+};
+/* What came of an attempt. Durable. No effect when the attempt has been answered before. */
+MUST_USE err execution_callback_done(struct execution *e, struct step *step, int64_t number, int32_t attempt, enum callback_outcome outcome,
+                                     struct str why, duration pause);
 
 /* ---- starting ---- */
 

@@ -25,6 +25,7 @@ void world_init(struct world *w, uint64_t seed)
     arena_init(&w->arena, 64 * 1024, 0);
     list_init(&w->runs);
     list_init(&w->tasks);
+    list_init(&w->callbacks);
     list_init(&w->messages);
 }
 
@@ -281,6 +282,11 @@ void world_end(struct world *w, struct step *step)
             message->effect = *m;
             list_push(&w->messages, &message->link);
         }
+    for (struct callback_effect *c = step->callbacks; c != NULL; c = c->next) {
+        struct world_callback *callback = arena_new(&w->arena, struct world_callback);
+        callback->effect = *c;
+        list_push(&w->callbacks, &callback->link);
+    }
     for (struct notice_effect *n = step->notices; n != NULL; n = n->next) w->notice_count++;
     if (!w->holds_messages) world_deliver(w);
 }
@@ -315,7 +321,8 @@ void world_advance(struct world *w, duration d)
         struct execution *next = NULL;
         list_each(link, &w->runs) {
             struct execution *e = container_of(link, struct world_run, link)->e;
-            if (!execution_is_open(e) || execution_next_wake(e).ns > end.ns) continue;
+            bool is_over = !execution_is_open(e) && execution_next_wake(e).ns >= instant_add(execution_close_time(e), w->ns.retention).ns;
+            if (is_over || execution_next_wake(e).ns > end.ns) continue;
             if (next == NULL || instant_before(execution_next_wake(e), execution_next_wake(next))) next = e;
         }
         if (next == NULL) break;
@@ -328,6 +335,7 @@ void world_advance(struct world *w, duration d)
 void world_crash(struct world *w)
 {
     list_init(&w->tasks);
+    list_init(&w->callbacks);
     list_each(link, &w->runs) {
         struct world_run *r = container_of(link, struct world_run, link);
         execution_destroy(r->e);

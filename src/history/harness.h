@@ -30,6 +30,7 @@ struct world {
     struct list runs;            /* struct world_run, oldest first */
     struct list tasks;           /* struct world_task, as offered */
     struct list messages;        /* struct world_message */
+    struct list callbacks;       /* struct world_callback, as offered */
     bool holds_messages, repeats_messages;
     bool was_durable;            /* the last step */
     size_t notice_count;
@@ -37,6 +38,7 @@ struct world {
 };
 struct world_task { struct task_effect effect; struct list link; };
 struct world_message { struct message_effect effect; struct list link; };
+struct world_callback { struct callback_effect effect; struct list link; };
 
 void world_init(struct world *w, uint64_t seed);
 void world_fini(struct world *w);

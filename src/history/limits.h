@@ -32,6 +32,12 @@
     X(search_attribute_size_max, "frontend.searchAttributesSizeOfValueLimit", 2048, "bytes of one search attribute")  \
     X(search_attributes_size_max, "frontend.searchAttributesTotalSizeLimit", 40 * 1024, "bytes of all search attributes of a run") \
     X(callbacks_max, "system.maxCallbacksPerWorkflow", 32, "completion callbacks of a run")                           \
+    X(callback_url_max, "frontend.callbackURLMaxLength", 1000, "bytes of a completion callback's URL")                 \
+    X(callback_header_max, "frontend.callbackHeaderMaxLength", 8 * 1024, "bytes of a completion callback's headers")  \
+    X(callback_pause_min_ms, "component.callbacks.retryPolicy.initialInterval", 1000, "before the second attempt of a callback") \
+    X(callback_pause_max_ms, "component.callbacks.retryPolicy.maximumInterval", 3600 * 1000, "the longest pause between attempts of a callback") \
+    X(callback_timeout_ms, "component.callbacks.request.timeout", 10 * 1000, "how long an attempt of a callback lasts") \
+    X(callback_concurrency_max, "history.outboundQueue.groupLimiter.concurrency", 100, "callbacks under way to one destination") \
     X(links_max, "frontend.maxlinksPerRequest", 10, "links of a request")                                             \
     X(link_size_max, "frontend.linkMaxSize", 4000, "bytes of a link")                                                 \
     X(problems_shown_from, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute", 5, "failed workflow tasks in a row that show in visibility; 0: never") \

@@ -146,7 +146,6 @@ struct beginning {
     bool is_eager, is_waiting_for_parent, is_first_task_held;
 };
 /* Makes the run, writes its first event and schedules its first workflow task. */
-void callback_add(struct execution *e, const struct step *step, const pb_common_Callback *callback, struct str request_id);
 struct execution *run_begin(struct step *step, const struct namespace_info *ns, const struct beginning *b);
 
 /* ---- signal.c ---- */
@@ -203,6 +202,15 @@ void update_apply_messages(struct completion *c); /* those that no command has p
 bool update_may_discard(const struct completion *c);
 void update_discard(struct completion *c);
 void update_run_closed(struct execution *e, struct step *step, bool has_successor);
+
+/* ---- callback.c ---- */
+void callback_add(struct execution *e, const struct step *step, const pb_common_Callback *callback, struct str request_id);
+size_t callback_collect(const struct execution *e, struct arena *arena, pb_common_Callback ***callbacks); /* all of the run's, lent */
+void callback_due(struct item *item);
+void callback_fire(struct item *item, struct step *step);
+void callback_run_closed(struct execution *e, struct step *step); /* the end of its chain */
+void callback_offer_all(struct execution *e, struct step *step);  /* those that a crash may have lost */
+void callback_describe(const struct item *item, struct arena *arena, pb_workflow_CallbackInfo *p);
 
 /* ---- child.c, external.c ---- */
 bool child_check(struct completion *c, const pb_command_Command *command);

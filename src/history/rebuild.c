@@ -34,6 +34,7 @@ static void apply_started(struct rebuild *r)
     if (a->versioning_override != NULL) s->versioning_override = PB_CLONE(arena, pb_workflow_VersioningOverride, a->versioning_override);
     if (a->prev_auto_reset_points != NULL) s->reset_points = PB_CLONE(arena, pb_workflow_ResetPoints, a->prev_auto_reset_points);
     if (r->ev->user_metadata != NULL) s->user_metadata = PB_CLONE(arena, pb_sdk_UserMetadata, r->ev->user_metadata);
+    for (size_t i = 0; i < a->completion_callbacks_count; i++) callback_add(e, &(struct step){.now = r->at}, a->completion_callbacks[i], STR_EMPTY);
     if (a->memo != NULL && a->memo->fields_count != 0) attributes_set_memo(e, a->memo);
     if (a->search_attributes != NULL && a->search_attributes->indexed_fields_count != 0) attributes_set_search(e, a->search_attributes);
     if (a->parent_workflow_execution == NULL) return;

@@ -45,6 +45,22 @@ static void update_again(struct execution *e, struct step *step, pb_update_Reque
     update_readmit(e, request, event_add(e, step, ev));
 }
 
+/* What a later start attached, and what an operator set. */
+static void options_again(struct execution *e, struct step *step, const event *from)
+{
+    const pb_history_WorkflowExecutionOptionsUpdatedEventAttributes *a = from->workflow_execution_options_updated_event_attributes;
+    if (a->attached_request_id.size != 0 && item_by_name(e, ITEM_REQUEST_ID, a->attached_request_id) == NULL) {
+        struct item *item = item_new(e, ITEM_REQUEST_ID, 0, a->attached_request_id);
+        item->request_id->event_type = from->event_type;
+        item->request_id->event_id = e->s->next_event_id;
+    }
+    for (size_t i = 0; i < a->attached_completion_callbacks_count; i++) callback_add(e, step, a->attached_completion_callbacks[i], a->attached_request_id);
+    if (a->versioning_override != NULL) e->s->versioning_override = PB_CLONE(&e->arena, pb_workflow_VersioningOverride, a->versioning_override);
+    if (a->unset_versioning_override) e->s->versioning_override = NULL;
+    if (a->priority != NULL) e->s->priority = PB_CLONE(&e->arena, pb_common_Priority, a->priority);
+    again(e, step, from);
+}
+
 static void reapply(struct execution *e, struct step *step, const pb_ws_ResetWorkflowExecutionRequest *r, const event *from)
 {
     switch (from->event_type) {
@@ -62,6 +78,7 @@ static void reapply(struct execution *e, struct step *step, const pb_ws_ResetWor
         again(e, step, from);
         e->s->is_cancel_requested = true;
         break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: options_again(e, step, from); break;
     default: break;
     }
 }

@@ -122,17 +122,6 @@ static void keep_input(struct execution *e, const struct beginning *b)
     if (b->continued_failure != NULL) in->continued_failure = PB_CLONE(&item->arena, pb_failure_Failure, b->continued_failure);
 }
 
-void callback_add(struct execution *e, const struct step *step, const pb_common_Callback *callback, struct str request_id)
-{
-    int64_t number = ++e->s->last_callback;
-    struct item *item = item_new(e, ITEM_CALLBACK, number, STR_EMPTY);
-    item->callback->number = number;
-    item->callback->callback = PB_CLONE(&item->arena, pb_common_Callback, callback);
-    item->callback->registered_at = step->now.ns;
-    item->callback->request_id = item_str(item, request_id);
-    item->callback->state = CALLBACK_STATE_STANDBY;
-}
-
 struct execution *run_begin(struct step *step, const struct namespace_info *ns, const struct beginning *b)
 {
     struct execution *e = execution_new(ns);

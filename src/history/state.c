@@ -160,7 +160,7 @@ struct item *item_next(const struct execution *e, enum item_kind kind, size_t *a
 
 void due_set(struct execution *e, struct heap_node *node, instant due, int64_t rank)
 {
-    bool is_held = e->s->is_full && node != &e->run_due && node != &e->execution_due;
+    bool is_held = e->s->is_full && execution_is_open(e) && node != &e->run_due && node != &e->execution_due;
     if (is_held || !instant_is_set(due) || due.ns == INSTANT_NEVER.ns) {
         heap_remove(&e->due, node);
         return;
@@ -257,6 +257,7 @@ static err load_item(struct execution *e, const struct execution_item *row)
     if (item->kind == ITEM_ACTIVITY) item_index_name(item, item->activity->activity_id);
     if (item->kind == ITEM_BUFFERED) e->buffered_bytes += item->buffered->event.size;
     if (item->kind == ITEM_UPDATE && item->update->stage == UPDATE_STAGE_ADMITTED) e->admitted_count++;
+    if (item->kind == ITEM_CALLBACK && item->callback->state == CALLBACK_STATE_SCHEDULED) e->callbacks_in_hand++;
     return ERR_NONE;
 }
 
@@ -406,7 +407,7 @@ bool execution_is_dirty(const struct execution *e) { return e->is_dirty; }
 
 bool execution_is_evictable(const struct execution *e)
 {
-    return !e->is_dirty && e->admitted_count == 0 && !(e->s->task->kind == WORKFLOW_TASK_KIND_SPECULATIVE && !task_is(e, WORKFLOW_TASK_STATE_NONE));
+    return !e->is_dirty && e->admitted_count == 0 && e->callbacks_in_hand == 0 && !(e->s->task->kind == WORKFLOW_TASK_KIND_SPECULATIVE && !task_is(e, WORKFLOW_TASK_STATE_NONE));
 }
 
 size_t execution_memory(const struct execution *e)

@@ -77,6 +77,7 @@ struct execution {
     int64_t admitted_count;                      /* updates that live in memory only */
     int64_t last_update;
     size_t update_bytes;                         /* payloads of updates in flight */
+    int64_t callbacks_in_hand;                   /* completion callbacks that the driver has */
 };
 
 /* ---- life (state.c) ---- */

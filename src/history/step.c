@@ -11,9 +11,11 @@ void step_init(struct step *step)
     step->tasks = NULL;
     step->messages = NULL;
     step->notices = NULL;
+    step->callbacks = NULL;
     step->tasks_end = &step->tasks;
     step->messages_end = &step->messages;
     step->notices_end = &step->notices;
+    step->callbacks_end = &step->callbacks;
 }
 
 static bool has(struct execution *const *list, size_t count, const struct execution *execution)
@@ -65,6 +67,14 @@ struct message_effect *step_message(struct step *step)
     *step->messages_end = message;
     step->messages_end = &message->next;
     return message;
+}
+
+struct callback_effect *step_callback(struct step *step)
+{
+    struct callback_effect *callback = arena_new(step->arena, struct callback_effect);
+    *step->callbacks_end = callback;
+    step->callbacks_end = &callback->next;
+    return callback;
 }
 
 void step_notice(struct step *step, enum notice_kind kind, struct execution *execution, struct str id)

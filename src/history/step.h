@@ -54,6 +54,17 @@ struct message_effect {
     struct message_effect *next;
 };
 
+/* A completion callback that is to be delivered now, by the driver of the frontend. Its address and what it says are read
+ * from the run when its turn comes. Offered again after a crash. */
+struct callback_effect {
+    int64_t namespace_key;
+    int64_t run;                 /* run_key */
+    struct str workflow_id;
+    int64_t number;              /* which of the run's callbacks */
+    int32_t attempt;             /* how many were made before */
+    struct callback_effect *next;
+};
+
 /* Somebody may be waiting for this. Kept in memory by the shard; nothing durable hangs on it. */
 enum notice_kind {
     NOTICE_NEW_EVENTS,   /* history long polls */
@@ -93,6 +104,7 @@ struct step {
     struct task_effect *tasks, **tasks_end;
     struct message_effect *messages, **messages_end;
     struct notice_effect *notices, **notices_end;
+    struct callback_effect *callbacks, **callbacks_end;
 };
 
 /* Clears the out part and what may be left unset; the caller sets the in part afterwards. */
@@ -104,6 +116,7 @@ struct task_effect *step_task(struct step *step);                 /* zeroed, app
 /* Takes back an offer of this step, where a worker got the task in another way. */
 void step_take_back_task(struct step *step, enum task_kind kind, int64_t run, int64_t stamp);
 struct message_effect *step_message(struct step *step);
+struct callback_effect *step_callback(struct step *step);           /* the same */
 void step_notice(struct step *step, enum notice_kind kind, struct execution *execution, struct str id);
 
 #endif

@@ -20,6 +20,7 @@ void execution_due_all(struct execution *e)
 {
     struct item *item;
     execution_due_core(e);
+    for (size_t at = 0; (item = item_next(e, ITEM_CALLBACK, &at)) != NULL;) callback_due(item);
     if (!execution_is_open(e)) return;
     workflow_task_due(e);
     for (size_t at = 0; (item = item_next(e, ITEM_ACTIVITY, &at)) != NULL;) activity_due(item);
@@ -28,9 +29,9 @@ void execution_due_all(struct execution *e)
 
 instant execution_next_wake(const struct execution *e)
 {
-    if (!execution_is_open(e)) return execution_wanted_wake(e, (instant){0});
     const struct heap_node *first = heap_first(&e->due);
-    return first != NULL ? first->due : INSTANT_NEVER;
+    instant due = first != NULL ? first->due : INSTANT_NEVER;
+    return execution_is_open(e) ? due : instant_min(due, instant_add((instant){e->s->close_at}, e->ns->retention));
 }
 
 instant execution_stored_wake(const struct execution *e)
@@ -55,7 +56,7 @@ static bool is_under_way(const struct execution *e)
 instant execution_wanted_wake(const struct execution *e, instant now)
 {
     const pb_store_RunState *s = e->s;
-    if (!execution_is_open(e)) return instant_add((instant){s->close_at}, e->ns->retention);
+    if (!execution_is_open(e)) return e->callbacks_in_hand != 0 ? WAKE_AT_ONCE : execution_next_wake(e);
     if (has_offers_in_memory(e)) return WAKE_AT_ONCE;
     if (s->has_wake && s->wake_at == WAKE_AT_ONCE.ns && is_under_way(e)) return WAKE_AT_ONCE; /* soon there will be offers again */
     instant next = execution_next_wake(e);
@@ -82,6 +83,7 @@ static void fire(struct execution *e, struct step *step, struct heap_node *node)
     else {
         struct item *item = container_of(node, struct item, due);
         if (item->kind == ITEM_TIMER) timer_fire(item, step);
+        else if (item->kind == ITEM_CALLBACK) callback_fire(item, step);
         else activity_fire(item, step);
     }
 }
@@ -89,7 +91,7 @@ static void fire(struct execution *e, struct step *step, struct heap_node *node)
 void execution_fire_due(struct execution *e, struct step *step)
 {
     struct heap_node *node;
-    while (execution_is_open(e) && (node = heap_first(&e->due)) != NULL && node->due.ns <= step->now.ns) fire(e, step, node);
+    while ((node = heap_first(&e->due)) != NULL && node->due.ns <= step->now.ns) fire(e, step, node);
 }
 
 /* Tasks that nobody may know of any more. */
@@ -104,8 +106,8 @@ static void offer_all(struct execution *e, struct step *step)
 err execution_wake(struct execution *e, struct step *step, bool is_recovery)
 {
     step_touch(step, e);
-    if (!execution_is_open(e)) return ERR_NONE;
-    if (execution_check_full(e, step) == ERR_NONE && is_recovery) offer_all(e, step);
+    if (!execution_is_open(e) && is_recovery) callback_offer_all(e, step);
+    if (execution_is_open(e) && execution_check_full(e, step) == ERR_NONE && is_recovery) offer_all(e, step);
     execution_fire_due(e, step);
     if (execution_is_open(e)) execution_settle(e, step);
     bool is_row_old = !is_recovery && e->s->has_wake && e->s->wake_at != WAKE_AT_ONCE.ns && e->s->wake_at <= step->now.ns;

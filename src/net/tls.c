@@ -119,8 +119,9 @@ static err fill(SSL_CTX *ssl, const struct tls_options *o, bool is_server, struc
     if (is_server) {
         TRY(fill_server(ssl, o, arena, error));
     } else {
-        static const unsigned char protocols[] = "\x02h2";
-        SSL_CTX_set_alpn_protos(ssl, protocols, sizeof protocols - 1);
+        static const unsigned char h2[] = "\x02h2", http1[] = "\x08http/1.1";
+        if (o->speaks_http1) SSL_CTX_set_alpn_protos(ssl, http1, sizeof http1 - 1);
+        else SSL_CTX_set_alpn_protos(ssl, h2, sizeof h2 - 1);
         SSL_CTX_set_verify(ssl, o->skip_verification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
         if (str_is_empty(o->ca)) use_system_roots(ssl);
     }

@@ -1,4 +1,5 @@
-/* net/tls.h: TLS 1.2 and 1.3 by OpenSSL, as bytes in and bytes out. Both ends speak HTTP/2 (ALPN "h2").
+/* net/tls.h: TLS 1.2 and 1.3 by OpenSSL, as bytes in and bytes out. Both ends speak HTTP/2 (ALPN "h2"), unless a client
+ * asks for HTTP/1.1.
  *
  * A context holds certificates and may be shared by connections of one thread; each connection has an engine.
  * Thread: the loop's. Blocks: never. */
@@ -15,6 +16,7 @@ struct tls_options {
     struct str ca;          /* who may sign the peer. Client: empty = the system's trusted roots. Server: client certificates */
     bool require_client_certificate; /* server: a peer without one signed by `ca` is refused */
     bool skip_verification;          /* client: accept any server certificate (for tests) */
+    bool speaks_http1;               /* client: offers HTTP/1.1 in place of HTTP/2 */
 };
 
 struct tls_context;

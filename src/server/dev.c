@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/options.h"
 #include "net/loop.h"
+#include "proto/json.h"
 #include "server/server.h"
 #include "visibility/attribute.h"
 
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,8 +37,61 @@ static void log_problem(const char *words) { fprintf(stderr, "perdure: %s\n", wo
 
 /* ---- settings ---- */
 
+static bool read_callback_rules(struct server_options *options, struct str text, struct arena *arena)
+{
+    struct json_in in;
+    struct error error = {0};
+    enum { RULES_MAX = 1000 };
+    struct callback_rule *rules = arena_array(arena, struct callback_rule, RULES_MAX);
+    size_t count = 0;
+    json_init(&in, text, arena, &error);
+    json_open(&in, '[');
+    while (json_more(&in, ']')) {
+        struct callback_rule rule = {0};
+        struct str key;
+        json_open(&in, '{');
+        while (json_more(&in, '}')) {
+            if (!json_key(&in, &key)) break;
+            if (key.size == 7 && strncasecmp(key.data, "Pattern", 7) == 0) json_string(&in, &rule.pattern);
+            else if (key.size == 13 && strncasecmp(key.data, "AllowInsecure", 13) == 0) json_bool(&in, &rule.is_insecure_allowed);
+            else json_refuse(&in, "an address has \"Pattern\" and \"AllowInsecure\", not \"%.*s\"", STR_ARG(key));
+        }
+        if (!json_failed(&in) && (str_is_empty(rule.pattern) || count == RULES_MAX)) json_refuse(&in, "an address needs a \"Pattern\", and there are at most %d", RULES_MAX);
+        if (json_failed(&in)) break;
+        rules[count++] = rule;
+    }
+    if (!json_failed(&in)) json_end(&in);
+    if (json_failed(&in)) {
+        log_problem(arena_printf(arena, "component.callbacks.allowedAddresses: %.*s", STR_ARG(error_message(&error))).data);
+        return false;
+    }
+    options->callback_rules = rules;
+    options->callback_rule_count = count;
+    return true;
+}
+
+/* "1m30s" as Go writes it, in quotes or not; in milliseconds, or -1. */
+static double parse_span(const char *text)
+{
+    static const struct { const char *name; double ms; } units[] = {{"ms", 1}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}};
+    double total = 0;
+    bool is_quoted = *text == '"', is_any = false;
+    if (is_quoted) text++;
+    while (*text >= '0' && *text <= '9') {
+        char *end;
+        double number = strtod(text, &end);
+        size_t unit = 0;
+        while (unit < countof(units) && strncmp(end, units[unit].name, strlen(units[unit].name)) != 0) unit++;
+        if (unit == countof(units)) return -1;
+        total += number * units[unit].ms;
+        text = end + strlen(units[unit].name);
+        is_any = true;
+    }
+    return is_any && strcmp(text, is_quoted ? "\"" : "") == 0 ? total : -1;
+}
+
 /* KEY=JSON: numbers and booleans that are limits here are set; other known keys are named and left alone. */
-static bool set_dynamic_config(struct limits *limits, struct str text, struct arena *arena)
+static bool set_dynamic_config(struct server_options *options, struct str text, struct arena *arena)
 {
     const char *eq = text.size != 0 ? memchr(text.data, '=', text.size) : NULL;
     if (eq == NULL || eq == text.data) {
@@ -45,12 +100,14 @@ static bool set_dynamic_config(struct limits *limits, struct str text, struct ar
     }
     struct str key = {text.data, (size_t)(eq - text.data)};
     const char *value = eq + 1;
+    static const char addresses[] = "component.callbacks.allowedAddresses";
+    if (key.size == sizeof addresses - 1 && strncasecmp(key.data, addresses, key.size) == 0) return read_callback_rules(options, str_of(value), arena);
     char *end;
     double number = strtod(value, &end);
     if (strcmp(value, "true") == 0) number = 1;
     else if (strcmp(value, "false") == 0) number = 0;
-    else if (*value == '\0' || *end != '\0') number = -1;
-    if (number < 0 || !limits_set(limits, key, (int64_t)number))
+    else if (*value == '\0' || *end != '\0') number = parse_span(value);
+    if (number < 0 || !limits_set(&options->limits, key, (int64_t)number))
         log_warn("server", "this dynamic config key has no effect here", "key", arena_cstr(arena, key));
     return true;
 }
@@ -264,7 +321,7 @@ int server_start_dev(int argc, char **argv)
     }
     is_good = set_logging(&f) && read_tls(&f, &arena, &options.tls);
     for (size_t i = 0; is_good && i < f.search_attributes.count; i++) is_good = check_search_attribute(f.search_attributes.items[i], &arena);
-    for (size_t i = 0; is_good && i < f.dynamic_config.count; i++) is_good = set_dynamic_config(&options.limits, f.dynamic_config.items[i], &arena);
+    for (size_t i = 0; is_good && i < f.dynamic_config.count; i++) is_good = set_dynamic_config(&options, f.dynamic_config.items[i], &arena);
     if (is_good) {
         warn_of_flags(&f);
         options.ip = f.ip;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "frontend/frontend.h"
 #include "net/grpc_server.h"
+#include "net/http_post.h"
 #include "server/glue.h"
 #include "shard/matching_host.h"
 #include "shard/shard.h"
@@ -27,6 +28,7 @@ struct server {
     struct timer timer;               /* the earliest of shard, matching and frontend */
     struct loop_defer rearm;
     struct frontend_settings settings;
+    struct tls_context *outward;      /* for https callbacks; made with the first */
     bool is_stopping, is_drained, is_closed;
 };
 
@@ -45,6 +47,7 @@ static const struct limits *env_limits(void *arg, int64_t key UNUSED) { return &
 static void env_offer(void *arg, const struct task_effect *task) { matching_offer(((struct server *)arg)->matching, task); }
 static void env_deliver(void *arg, struct shard_delivery *delivery) { shard_receive(((struct server *)arg)->shard, delivery); }
 static struct shard *env_shard_of(void *arg, int64_t key UNUSED, struct str id UNUSED) { return ((struct server *)arg)->shard; }
+static void env_offer_callback(void *arg, const struct callback_effect *effect) { frontend_offer_callback(((struct server *)arg)->frontend, effect); }
 static void env_rearm(void *arg) { loop_defer(((struct server *)arg)->loop, &((struct server *)arg)->rearm); }
 
 /* From the system's zone files. The name comes from a client: no path leads out of their folder. */
@@ -68,6 +71,33 @@ static err env_read_zone(void *arg UNUSED, struct str name, struct arena *arena,
         return ERR_NONE;
     }
     return ERR_NOT_FOUND;
+}
+
+static void env_posted(void *arg, int status, struct str why)
+{
+    struct outgoing *outgoing = arg;
+    outgoing->under_way = NULL;
+    outgoing->done(outgoing, status, why);
+}
+
+/* Peers of https are checked against the system's roots. */
+static void env_post(void *arg, struct outgoing *o)
+{
+    struct server *s = arg;
+    struct arena arena;
+    struct error error = {0};
+    arena_init(&arena, 256, 0);
+    if (o->is_tls && s->outward == NULL) ensure(tls_context_create(&s->outward, &(struct tls_options){.speaks_http1 = true}, false, &arena, &error) == ERR_NONE);
+    const struct http_post_request request = {.host = o->host, .port = o->port, .path = o->path, .headers = o->headers, .body = o->body, .timeout = o->timeout,
+                                              .tls = o->is_tls ? s->outward : NULL};
+    o->under_way = http_post_start(s->loop, &request, env_posted, o);
+    arena_fini(&arena);
+}
+
+static void env_post_cancel(void *arg UNUSED, struct outgoing *o)
+{
+    http_post_cancel(o->under_way);
+    o->under_way = NULL;
 }
 
 static void env_lost(void *arg, struct shard *shard UNUSED)
@@ -134,7 +164,7 @@ static err open_shard(struct server *s, struct arena *arena, struct error *error
 {
     const struct shard_env env = {
         .arg = s, .store = s->store, .mailbox = &s->mailbox, .now = env_now, .namespace_of = env_namespace, .limits_of = env_limits,
-        .offer_task = env_offer, .deliver = env_deliver, .rearm = env_rearm, .lost = env_lost, .seed = s->options.seed,
+        .offer_task = env_offer, .offer_callback = env_offer_callback, .deliver = env_deliver, .rearm = env_rearm, .lost = env_lost, .seed = s->options.seed,
         .find_namespace = env_find_namespace, .check_search_attributes = env_attributes_fit,
     };
     const struct shard_options options = {.number = 0, .owner = STR("perdure")};
@@ -148,10 +178,12 @@ static err open_parts(struct server *s, struct arena *arena, struct error *error
     s->matching = matching_create(&menv, &(struct matching_options){0});
     s->settings = (struct frontend_settings){
         .limits = s->limits, .cluster_name = STR("active"), .store_name = str_of(s->store->ops->name), .shard_count = 1, .retention_min = duration_s(3600),
+        .callback_rules = s->options.callback_rules, .callback_rule_count = s->options.callback_rule_count,
     };
     TRY(open_shard(s, arena, error));
     const struct frontend_env fenv = {.arg = s, .now = env_now, .rearm = env_rearm, .shard = s->shard, .matching = s->matching, .store = s->store,
-                                      .mailbox = &s->mailbox, .settings = &s->settings, .seed = s->options.seed + 1, .read_zone = env_read_zone};
+                                      .mailbox = &s->mailbox, .settings = &s->settings, .seed = s->options.seed + 1, .read_zone = env_read_zone,
+                                      .post = env_post, .post_cancel = env_post_cancel};
     TRY(frontend_create(&fenv, &s->frontend));
     s->glue = glue_create(s->loop, s->frontend);
     const struct grpc_server_options options = {.ip = s->options.ip, .port = s->options.port, .tls = !str_is_empty(s->options.tls.certificate) ? &s->options.tls : NULL,
@@ -226,6 +258,7 @@ void server_destroy(struct server *s)
     if (s->matching != NULL) matching_destroy(s->matching);
     if (s->shard != NULL) shard_destroy(s->shard);
     if (s->frontend != NULL) frontend_destroy(s->frontend);
+    tls_context_unref(s->outward);
     if (s->store != NULL) store_close(s->store);
     mailbox_fini(&s->mailbox);
     free(s);

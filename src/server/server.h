@@ -3,6 +3,7 @@
 #define SERVER_SERVER_H
 
 #include "base/err.h"
+#include "frontend/frontend.h"
 #include "history/limits.h"
 #include "net/tls.h"
 
@@ -18,6 +19,8 @@ struct server_options {
     const struct str *search_attributes; /* "Name=Type" */
     size_t search_attribute_count;
     struct limits limits;
+    const struct callback_rule *callback_rules; /* where completion callbacks may go; none: nowhere */
+    size_t callback_rule_count;
     struct tls_options tls;              /* empty certificate: clear text */
     duration drain_max;                  /* how long calls may finish after a stop was asked for; 0 = 10 s */
     uint64_t seed;

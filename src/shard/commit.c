@@ -12,6 +12,7 @@ static void carry_out(struct shard *s, struct release *release)
 {
     for (struct task_effect *task = release->tasks; task != NULL; task = task->next) s->env.offer_task(s->env.arg, task);
     for (size_t i = 0; i < release->delivery_count; i++) outbox_send(s, release->deliveries[i]);
+    for (struct callback_effect *c = release->callbacks; c != NULL && s->env.offer_callback != NULL; c = c->next) s->env.offer_callback(s->env.arg, c);
     for (struct notice_record *n = release->notices; n != NULL; n = n->next) watch_notify(s, n->run, n->kind, n->id);
     struct shard_call *call = release->call;
     struct shard_write *write = release->write;
@@ -293,6 +294,7 @@ void call_execute(struct shard *s, struct shard_slot *slot, struct shard_call *c
     }
     take_created(s, slot, &step);
     release->tasks = step.tasks;
+    release->callbacks = step.callbacks;
     release->notices = take_notices(&step, call->arena);
     bool is_written = step.is_durable || step.messages != NULL || call->op_count != 0 || step.created_count != 0 || (call->is_delete && run != NULL);
     bool is_gone = is_written && call->is_delete;
@@ -460,6 +462,7 @@ static void commit_failed(struct shard *s, struct shard_commit *c)
         for (size_t i = 0; i < release->delivery_count; i++) message_drop(release->deliveries[i]);
         release->tasks = NULL;
         release->notices = NULL;
+        release->callbacks = NULL;
         release->delivery_count = 0;
         release->result = result;
         if (release->call != NULL) release->call->error = (struct error){.code = result};

@@ -96,6 +96,7 @@ struct release {
     err result;
     struct task_effect *tasks;
     struct notice_record *notices;
+    struct callback_effect *callbacks;
     struct shard_delivery **deliveries;
     size_t delivery_count;
 };

@@ -32,6 +32,7 @@ struct shard_env {
     const struct namespace_info *(*namespace_of)(void *arg, int64_t namespace_key); /* NULL: there is none */
     const struct limits *(*limits_of)(void *arg, int64_t namespace_key);
     void (*offer_task)(void *arg, const struct task_effect *task);                  /* to matching; copies what it keeps */
+    void (*offer_callback)(void *arg, const struct callback_effect *callback);      /* to its driver; copies what it keeps; may be NULL */
     void (*deliver)(void *arg, struct shard_delivery *delivery);                    /* to the shard that owns the receiver: shard_receive there */
     void (*rearm)(void *arg);              /* shard_next_due may have become earlier; may be NULL */
     void (*lost)(void *arg, struct shard *shard); /* another node holds the lease; every call fails from now on; may be NULL */

@@ -1,11 +1,12 @@
-/* capi/http_post.h: one HTTP/1.1 request over clear text, for what has no gRPC: the address is looked up, the request sent,
- * the status read, the connection closed.
+/* net/http_post.h: one HTTP/1.1 request, in clear text or over TLS, for what has no gRPC: the address is looked up, the
+ * request sent, the status read, the connection closed. Each address of a name is tried in turn until one takes the connection.
  *
  * Thread: the loop's. */
-#ifndef CAPI_HTTP_POST_H
-#define CAPI_HTTP_POST_H
+#ifndef NET_HTTP_POST_H
+#define NET_HTTP_POST_H
 
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct http_post;
 
@@ -16,6 +17,7 @@ struct http_post_request {
     struct str headers; /* lines that end with CR LF; Host, Content-Length and Connection are added */
     struct str body;
     duration timeout;
+    struct tls_context *tls; /* NULL: clear text; a reference is kept while it lasts. Made with speaks_http1 */
 };
 
 /* done runs once, never before this returns, with the status of the answer, or with 0 and why there is none; not after
