@@ -140,8 +140,10 @@ struct callback_effect;
 void frontend_offer_callback(struct frontend *f, const struct callback_effect *effect);
 /* By key, for the shard's environment; NULL when there is none. */
 const struct namespace_info *frontend_namespace(struct frontend *f, int64_t key);
-/* The hooks of struct step (history/step.h): by name, and whether the attributes are registered there and fit; fills in their types. */
+/* The hooks of struct step (history/step.h): by name, time zones (NULL: none such), and whether the attributes
+ * are registered there and fit; fills in their types. */
 const struct namespace_info *frontend_find_namespace(struct frontend *f, struct str name);
+const struct tz *frontend_find_zone(struct frontend *f, struct str name);
 bool frontend_attributes_fit(const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena, struct str *why);
 
 struct frontend_stats { uint64_t call_total, error_total, polls_parked, batches_open; };

@@ -132,6 +132,16 @@ static const struct tz *zone_find(struct schedules *all, struct str name, struct
     return NULL;
 }
 
+const struct tz *frontend_find_zone(struct frontend *f, struct str name)
+{
+    struct arena arena;
+    err result = ERR_NONE;
+    arena_init(&arena, 0, 0);
+    const struct tz *tz = zone_find(f->schedules, name, &arena, &result, NULL);
+    arena_fini(&arena);
+    return result == ERR_NONE ? tz : NULL;
+}
+
 static err compile(struct schedule_entry *entry, const pb_schedule_ScheduleSpec *spec, struct arena *arena, struct spec **out, struct error *error)
 {
     const struct tz *tz;

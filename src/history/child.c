@@ -45,15 +45,14 @@ const struct namespace_info *namespace_find(const struct step *step, struct str 
 
 /* ---- the parent: starting ---- */
 
-static const char *child_problem(const pb_command_StartChildWorkflowExecutionCommandAttributes *a, size_t id_max)
+static const char *child_problem(const struct step *step, const pb_command_StartChildWorkflowExecutionCommandAttributes *a, size_t id_max)
 {
     struct str type = a->workflow_type != NULL ? a->workflow_type->name : STR_EMPTY, queue = a->task_queue != NULL ? a->task_queue->name : STR_EMPTY;
-    struct cron cron;
     if (str_is_empty(a->workflow_id)) return "it has no workflow id";
     if (str_is_empty(type)) return "it has no workflow type";
     if (a->workflow_id.size > id_max || type.size > id_max || queue.size > id_max) return "its id, type or task queue is too long";
     if (ns_of(a->workflow_execution_timeout) < 0 || ns_of(a->workflow_run_timeout) < 0 || ns_of(a->workflow_task_timeout) < 0) return "a timeout is negative";
-    if (!str_is_empty(a->cron_schedule) && !cron_parse(a->cron_schedule, &cron)) return "its cron schedule can not be read";
+    if (!str_is_empty(a->cron_schedule) && cron_wait(step, a->cron_schedule, step->now).ns < 0) return "its cron schedule can not be read";
     return retry_policy_problem(a->retry_policy);
 }
 
@@ -62,7 +61,7 @@ bool child_check(struct completion *c, const pb_command_Command *command)
     enum { BAD = WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES };
     const pb_command_StartChildWorkflowExecutionCommandAttributes *a = command->start_child_workflow_execution_command_attributes;
     const struct limits *limits = c->step->limits;
-    const char *problem = child_problem(a, (size_t)limits->id_length_max);
+    const char *problem = child_problem(c->step, a, (size_t)limits->id_length_max);
     if (problem == NULL && namespace_find(c->step, a->namespace) == NULL) return completion_refuse_namespace(c, a->namespace);
     if (problem != NULL) return completion_refuse(c, BAD, "child workflow %.*s: %s", STR_ARG(a->workflow_id), problem);
     if (!completion_refuse_size(c, BAD, "the input of a child workflow", payloads_size(a->input), limits->blob_size_max)) return false;
@@ -200,7 +199,7 @@ static struct execution *begin_child(struct step *step, const pb_store_Message *
     b.task_timeout.ns = ns_of(a->workflow_task_timeout);
     b.has_run_timeout = true;
     if (b.cron.size != 0) {
-        b.backoff = cron_backoff(b.cron, step->now, step->now);
+        b.backoff = cron_wait(step, b.cron, step->now);
         b.initiator = CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE;
     }
     b.is_waiting_for_parent = true;

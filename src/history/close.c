@@ -151,7 +151,7 @@ static bool goes_on(struct execution *e, struct step *step, const pb_failure_Fai
         return true;
     }
     if (str_is_empty(s->cron_schedule)) return false;
-    duration backoff = cron_backoff(s->cron_schedule, (instant){s->execution_at}, step->now);
+    duration backoff = cron_wait(step, s->cron_schedule, (instant){s->execution_at});
     if (backoff.ns < 0) return false;
     if (s->execution_expires_at != 0 && instant_add(step->now, backoff).ns > s->execution_expires_at) return false;
     *b = same_again(e, step, CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE);

@@ -120,27 +120,34 @@ static struct str trim(struct str s)
     return s;
 }
 
-/* Zones other than UTC need tables that are not here. */
-static bool cut_zone(struct str *text)
+/* "UTC" is the zone of those that name none. */
+static void cut_zone(struct str *text, struct str *zone)
 {
     static const char *const prefixes[] = {"CRON_TZ=", "TZ="};
     for (size_t i = 0; i < countof(prefixes); i++) {
         struct str prefix = str_of(prefixes[i]);
         if (!str_starts_with(*text, prefix)) continue;
         *text = str_skip(*text, prefix.size);
-        struct str zone = cut(text, ' ');
+        *zone = cut(text, ' ');
         *text = trim(*text);
-        return str_equal_c(zone, "UTC") || str_equal_c(zone, "Etc/UTC") || str_equal_c(zone, "GMT") || zone.size == 0;
+        if (str_equal_c(*zone, "UTC") || str_equal_c(*zone, "Etc/UTC")) *zone = STR_EMPTY;
+        return;
     }
-    return true;
 }
 
 bool cron_parse(struct str text, struct cron *cron)
 {
     *cron = (struct cron){0};
     text = trim(text);
-    if (!cut_zone(&text) || text.size == 0 || text.size > 1000) return false;
-    if (text.data[0] == '@') return parse_word(text, cron);
+    struct str zone = STR_EMPTY;
+    cut_zone(&text, &zone);
+    if (text.size == 0 || text.size > 1000) return false;
+    if (text.data[0] == '@') {
+        bool is_good = parse_word(text, cron);
+        cron->zone = zone;
+        return is_good;
+    }
+    cron->zone = zone;
     uint64_t *const bits[5] = {&cron->minutes, &cron->hours, &cron->days, &cron->months, &cron->weekdays};
     bool is_any[5];
     for (int i = 0; i < 5; i++) {
@@ -154,52 +161,49 @@ bool cron_parse(struct str text, struct cron *cron)
 
 /* ---- ticks ---- */
 
-struct date { int64_t year; int month, day; };
-
-/* Days since 1970-01-01 to a date of the Gregorian calendar and back, by 400-year eras that begin in March. */
-static struct date date_of(int64_t days)
-{
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    struct date d = {.month = (int)(mp < 10 ? mp + 3 : mp - 9), .day = (int)(doy - (153 * mp + 2) / 5 + 1)};
-    d.year = yoe + era * 400 + (d.month <= 2);
-    return d;
-}
-
 static bool has(uint64_t bits, int64_t n) { return (bits >> n & 1) != 0; }
 
+/* Days of the local calendar. */
 static bool day_matches(const struct cron *c, int64_t day)
 {
-    struct date d = date_of(day);
-    bool by_day = has(c->days, d.day), by_weekday = has(c->weekdays, (day + 4) % 7); /* 1970-01-01 was a Thursday */
+    struct civil_date d = civil_date_of(day);
+    bool by_day = has(c->days, d.day), by_weekday = has(c->weekdays, civil_weekday(day));
     if (!has(c->months, d.month)) return false;
     return c->is_any_day || c->is_any_weekday ? by_day && by_weekday : by_day || by_weekday;
 }
 
-instant cron_next(const struct cron *c, instant t)
+/* How far from local time t it is to the next minute that may match; 0: this one does. */
+static int64_t to_next(const struct cron *c, int64_t local)
+{
+    int64_t day = (local - (local % DAY_S + DAY_S) % DAY_S) / DAY_S, second = local - day * DAY_S;
+    if (!day_matches(c, day)) return DAY_S - second;
+    if (!has(c->hours, second / HOUR_S)) return HOUR_S - second % HOUR_S;
+    if (!has(c->minutes, second % HOUR_S / MINUTE_S) || second % MINUTE_S != 0) return MINUTE_S - second % MINUTE_S;
+    return 0;
+}
+
+/* Steps stay within one offset from UTC: what is skipped when clocks go forward never comes, what comes twice when they go back ticks twice. */
+instant cron_next(const struct cron *c, const struct tz *tz, instant t)
 {
     int64_t now = t.ns / NS_PER_S;
     if (c->every.ns != 0) return (instant){(now + c->every.ns / NS_PER_S) * NS_PER_S};
-    int64_t at = (now / MINUTE_S + 1) * MINUTE_S, last = now + INT64_C(366) * DAY_S * SEARCH_YEARS;
+    int64_t at = now + 1, last = now + INT64_C(366) * DAY_S * SEARCH_YEARS;
     while (at <= last) {
-        if (!day_matches(c, at / DAY_S)) at = (at / DAY_S + 1) * DAY_S;
-        else if (!has(c->hours, at % DAY_S / HOUR_S)) at = (at / HOUR_S + 1) * HOUR_S;
-        else if (!has(c->minutes, at % HOUR_S / MINUTE_S)) at += MINUTE_S;
-        else return (instant){at * NS_PER_S};
+        int64_t end, offset = tz_offset(tz, at, &end), step = to_next(c, at + offset);
+        if (step == 0) return (instant){at * NS_PER_S};
+        at = end - at < step ? end : at + step;
     }
     return INSTANT_NEVER;
 }
 
-duration cron_backoff(struct str text, instant from, instant now)
+duration cron_backoff(const struct cron *c, const struct tz *tz, instant from, instant now)
 {
-    struct cron c;
-    if (!cron_parse(text, &c)) return duration_s(-1);
     instant next;
-    if (c.every.ns != 0) {
-        int64_t begin = from.ns / NS_PER_S * NS_PER_S, passed = now.ns >= begin ? (now.ns - begin) / c.every.ns : 0;
-        next = (instant){begin + (passed + 1) * c.every.ns};
+    if (c->every.ns != 0) {
+        int64_t begin = from.ns / NS_PER_S * NS_PER_S, passed = now.ns >= begin ? (now.ns - begin) / c->every.ns : 0;
+        next = (instant){begin + (passed + 1) * c->every.ns};
     } else {
-        next = cron_next(&c, instant_max(from, now));
+        next = cron_next(c, tz, instant_max(from, now));
     }
     if (next.ns == INSTANT_NEVER.ns) return duration_s(-1);
     return duration_s((next.ns - now.ns + NS_PER_S - 1) / NS_PER_S);

@@ -148,6 +148,9 @@ struct beginning {
 /* Makes the run, writes its first event and schedules its first workflow task. */
 struct execution *run_begin(struct step *step, const struct namespace_info *ns, const struct beginning *b);
 
+/* The wait from now to the first tick, counted from `from`. Negative: the text is no schedule, its zone is not known, or it never ticks. */
+duration cron_wait(const struct step *step, struct str text, instant from);
+
 /* ---- signal.c ---- */
 MUST_USE err signal_check(struct step *step, const pb_ws_SignalWorkflowExecutionRequest *request);
 void signal_from_workflow(struct execution *e, struct step *step, const pb_ws_SignalWorkflowExecutionRequest *request, const pb_store_Sender *sender);

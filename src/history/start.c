@@ -214,10 +214,22 @@ static struct beginning beginning_of(const pb_ws_StartWorkflowExecutionRequest *
     return b;
 }
 
+duration cron_wait(const struct step *step, struct str text, instant from)
+{
+    struct cron cron;
+    const struct tz *tz = NULL;
+    if (!cron_parse(text, &cron)) return duration_s(-1);
+    if (cron.zone.size != 0) {
+        tz = step->find_zone != NULL ? step->find_zone(step->find_argument, cron.zone) : NULL;
+        if (tz == NULL) return duration_s(-1);
+    }
+    return cron_backoff(&cron, tz, from, step->now);
+}
+
 static void set_cron(struct beginning *b, const struct step *step)
 {
     if (str_is_empty(b->cron)) return;
-    b->backoff = cron_backoff(b->cron, step->now, step->now);
+    b->backoff = cron_wait(step, b->cron, step->now);
     b->initiator = CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE;
 }
 
@@ -231,9 +243,8 @@ static err check_request(struct step *step, const struct beginning *b)
     if (problem == NULL && b->memo != NULL && (int64_t)PB_SIZE(pb_common_Memo, b->memo) > step->limits->memo_size_max) problem = "the memo is too large";
     if (problem == NULL && (int64_t)payloads_size(b->input) > step->limits->blob_size_max) problem = "the input is too large";
     if (problem != NULL) return FAIL(step, ERR_INVALID, "%s", problem);
-    struct cron cron;
-    if (b->cron.size != 0 && (!cron_parse(b->cron, &cron) || cron_next(&cron, step->now).ns == INSTANT_NEVER.ns))
-        return FAIL(step, ERR_INVALID, "not a cron schedule, or one that never comes: %.*s", STR_ARG(b->cron));
+    if (b->cron.size != 0 && cron_wait(step, b->cron, step->now).ns < 0)
+        return FAIL(step, ERR_INVALID, "not a cron schedule, or of a zone that is not known, or one that never comes: %.*s", STR_ARG(b->cron));
     struct str why = STR_EMPTY;
     if (b->search_attributes != NULL && step->check_search_attributes != NULL &&
         !step->check_search_attributes(step->find_argument, step->ns, b->search_attributes, step->arena, &why))

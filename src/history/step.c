@@ -4,6 +4,7 @@ void step_init(struct step *step)
 {
     step->find_namespace = NULL;
     step->check_search_attributes = NULL;
+    step->find_zone = NULL;
     step->find_argument = NULL;
     step->is_durable = false;
     step->touched = step->created = NULL;

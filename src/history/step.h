@@ -14,6 +14,7 @@
 #include "proto/api.h"
 
 struct execution;
+struct tz;
 
 /* What the engine must know of a namespace. Owned by the frontend's registry; outlives the step. */
 struct namespace_info {
@@ -93,7 +94,9 @@ struct step {
     /* Whether these search attributes are registered and of the right types; says why not, in the arena. Unset: they are. */
     bool (*check_search_attributes)(void *argument, const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena,
                                     struct str *why);
-    void *find_argument;         /* of the two above */
+    /* The time zone of this IANA name, or NULL; for cron schedules. Outlives the step. Unset: only UTC is known. */
+    const struct tz *(*find_zone)(void *argument, struct str name);
+    void *find_argument;         /* of the three above */
 
     /* what shall happen, out; lists are in order of appearance */
     bool is_durable;             /* false: relaxed, see DESIGN.md section 3 */

@@ -10,7 +10,7 @@
 
 #include "base/instant.h"
 #include "proto/api.h"
-#include "schedule/tz.h"
+#include "base/tz.h"
 
 #define SPEC_COMMENT_MAX 200 /* bytes */
 #define SPEC_ENTRY_MAX 1000  /* calendars, intervals, ranges of a field; each */

@@ -48,6 +48,7 @@ static void env_offer(void *arg, const struct task_effect *task) { matching_offe
 static void env_deliver(void *arg, struct shard_delivery *delivery) { shard_receive(((struct server *)arg)->shard, delivery); }
 static struct shard *env_shard_of(void *arg, int64_t key UNUSED, struct str id UNUSED) { return ((struct server *)arg)->shard; }
 static void env_offer_callback(void *arg, const struct callback_effect *effect) { frontend_offer_callback(((struct server *)arg)->frontend, effect); }
+static const struct tz *env_find_zone(void *arg, struct str name) { return frontend_find_zone(((struct server *)arg)->frontend, name); }
 static void env_rearm(void *arg) { loop_defer(((struct server *)arg)->loop, &((struct server *)arg)->rearm); }
 
 /* From the system's zone files. The name comes from a client: no path leads out of their folder. */
@@ -165,7 +166,7 @@ static err open_shard(struct server *s, struct arena *arena, struct error *error
     const struct shard_env env = {
         .arg = s, .store = s->store, .mailbox = &s->mailbox, .now = env_now, .namespace_of = env_namespace, .limits_of = env_limits,
         .offer_task = env_offer, .offer_callback = env_offer_callback, .deliver = env_deliver, .rearm = env_rearm, .lost = env_lost, .seed = s->options.seed,
-        .find_namespace = env_find_namespace, .check_search_attributes = env_attributes_fit,
+        .find_namespace = env_find_namespace, .check_search_attributes = env_attributes_fit, .find_zone = env_find_zone,
     };
     const struct shard_options options = {.number = 0, .owner = STR("perdure")};
     return shard_open(&env, &options, &s->shard, arena, error);

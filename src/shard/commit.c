@@ -274,6 +274,7 @@ static void step_prepare(struct shard *s, struct shard_call *call, struct step *
     step->error = &call->error;
     step->find_namespace = s->env.find_namespace;
     step->check_search_attributes = s->env.check_search_attributes;
+    step->find_zone = s->env.find_zone;
     step->find_argument = s->env.arg;
 }
 

@@ -37,10 +37,11 @@ struct shard_env {
     void (*rearm)(void *arg);              /* shard_next_due may have become earlier; may be NULL */
     void (*lost)(void *arg, struct shard *shard); /* another node holds the lease; every call fails from now on; may be NULL */
     uint64_t seed;                         /* of ids and jitter */
-    /* Hooks of struct step that may be NULL: the namespace of a name, whether search attributes are registered. */
+    /* Hooks of struct step that may be NULL: the namespace of a name, whether search attributes are registered, time zones. */
     const struct namespace_info *(*find_namespace)(void *arg, struct str name);
     bool (*check_search_attributes)(void *arg, const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena,
                                     struct str *why);
+    const struct tz *(*find_zone)(void *arg, struct str name);
 };
 
 struct shard_options {

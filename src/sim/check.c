@@ -12,7 +12,11 @@ struct run_model {
     char *workflow_id, *run_id;
     int64_t next_event_id, completed_started_id; /* of the newest completed workflow task */
     int64_t first_task_id, last_task_id;         /* completed events of the first and the newest workflow task */
-    bool is_open, is_deleted;
+    bool is_open, is_deleted, is_cron;
+    bool has_callback, is_chain_end;             /* it has ended, and nothing follows */
+    bool is_end_of_reset;                        /* a reset ended it: another may tell, if it was the one that was reset */
+    int32_t end_type;                            /* of the event that ended it */
+    int told_count;                              /* attempts of callbacks that were answered for good */
     bool is_reset;                   /* its history begins in another run: not all that it ends was begun here */
     struct map activities;           /* activity id -> struct activity_model */
     struct map_u64 activity_of;      /* scheduled event id -> the same */
@@ -30,6 +34,7 @@ struct checker {
     struct map by_run_id;
     struct map open;                 /* workflow id -> run_model that is open */
     struct map promises;             /* text -> struct promise */
+    struct map operated;             /* workflow ids whose activities somebody may have reset: their attempts count from 1 again */
     struct map_u64 results;          /* run key * 2^24 + scheduled event: acknowledged activity results */
     size_t event_count;
 };
@@ -71,6 +76,7 @@ void checker_destroy(struct sim *sim)
     map_fini(&c->by_run_id);
     map_fini(&c->open);
     map_fini(&c->promises);
+    map_fini(&c->operated);
     map_u64_fini(&c->results);
     free(c);
 }
@@ -86,6 +92,18 @@ static void close_run(struct checker *c, struct run_model *run)
 {
     run->is_open = false;
     if (map_get(&c->open, str_of(run->workflow_id)) == run) map_remove(&c->open, str_of(run->workflow_id));
+}
+
+/* Whether a run follows, which then tells of the end. */
+static bool is_followed(const pb_history_HistoryEvent *e)
+{
+    switch (e->event_type) {
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: return true;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: return e->workflow_execution_completed_event_attributes->new_execution_run_id.size != 0;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: return e->workflow_execution_failed_event_attributes->new_execution_run_id.size != 0;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: return e->workflow_execution_timed_out_event_attributes->new_execution_run_id.size != 0;
+    default: return false;
+    }
 }
 
 static void activity_end(struct checker *c, struct run_model *run, int64_t event_id, int64_t scheduled_event_id)
@@ -153,13 +171,23 @@ static void see_event(struct checker *c, struct run_model *run, const pb_history
     run->event_count++;
     c->event_count++;
     switch (e->event_type) {
-    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: must(c, e->event_id == 1, run, e->event_id, "starts the run again"); break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+        must(c, e->event_id == 1, run, e->event_id, "starts the run again");
+        run->has_callback = e->workflow_execution_started_event_attributes->completion_callbacks_count != 0;
+        run->is_cron = e->workflow_execution_started_event_attributes->cron_schedule.size != 0;
+        break;
     case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
     case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
     case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
     case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
     case EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
-    case EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: close_run(c, run); break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+        run->end_type = e->event_type;
+        run->is_chain_end = !is_followed(e);
+        run->is_end_of_reset = e->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED &&
+                               str_equal_c(e->workflow_execution_terminated_event_attributes->identity, "history-resetter");
+        close_run(c, run);
+        break;
     case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: see_signal(c, run, e->event_id, e->workflow_execution_signaled_event_attributes); break;
     case EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
         run->completed_started_id = e->workflow_task_completed_event_attributes->started_event_id;
@@ -200,6 +228,16 @@ static struct run_model *run_created(struct checker *c, const struct store_op *o
     return run;
 }
 
+/* The run goes on from another one's history, and with what its start said. */
+static void see_reset(struct checker *c, const struct store_op *op)
+{
+    struct run_model *run = map_u64_get(&c->runs, (uint64_t)op->run), *base = map_u64_get(&c->runs, (uint64_t)op->a);
+    run->is_reset = true;
+    if (base == NULL) return;
+    run->has_callback |= base->has_callback;
+    run->is_cron |= base->is_cron;
+}
+
 static void see_history(struct checker *c, const struct store_op *op)
 {
     struct run_model *run = map_u64_get(&c->runs, (uint64_t)op->run);
@@ -227,7 +265,7 @@ void checker_commit(void *arg, const struct store_commit *commit)
         if (op->kind == STORE_RUN_PUT && map_u64_get(&c->runs, (uint64_t)op->run) == NULL) run_created(c, op);
     }
     for (size_t i = 0; i < commit->op_count; i++)
-        if (commit->ops[i].kind == STORE_BRANCH_REF) ((struct run_model *)map_u64_get(&c->runs, (uint64_t)commit->ops[i].run))->is_reset = true;
+        if (commit->ops[i].kind == STORE_BRANCH_REF) see_reset(c, &commit->ops[i]);
     for (size_t i = 0; i < commit->op_count; i++)
         if (commit->ops[i].kind == STORE_HISTORY_APPEND) see_history(c, &commit->ops[i]);
     for (size_t i = 0; i < commit->op_count; i++) {
@@ -291,7 +329,8 @@ static void told_activity_task(struct checker *c, const pb_ws_PollActivityTaskQu
     activity->told++;
     if (activity->attempts_max == 0) return;
     must(c, task->attempt <= activity->attempts_max, run, activity->scheduled_event_id, "is given to a worker beyond its attempts");
-    must(c, activity->told <= activity->attempts_max, run, activity->scheduled_event_id, "is given to workers more often than its attempts");
+    bool may_begin_anew = map_get(&c->operated, str_of(run->workflow_id)) != NULL;
+    must(c, may_begin_anew || activity->told <= activity->attempts_max, run, activity->scheduled_event_id, "is given to workers more often than its attempts");
 }
 
 static const pb_store_TaskToken *token_of(struct checker *c, struct str bytes, struct arena *arena)
@@ -370,12 +409,69 @@ void checker_reply(struct sim *sim, const struct pb_method *method, const void *
     }
 }
 
+void checker_operated(struct sim *sim, const char *workflow_id) { map_put(&sim->checker->operated, str_of(workflow_id), sim->checker); }
+
+/* ---- callbacks ---- */
+
+static struct str between(struct str text, const char *before, char end)
+{
+    const char *at = memmem(text.data, text.size, before, strlen(before));
+    if (at == NULL) return STR_EMPTY;
+    struct str rest = str_skip(text, (size_t)(at - text.data) + strlen(before));
+    const char *stop = memchr(rest.data, end, rest.size);
+    return (struct str){rest.data, stop != NULL ? (size_t)(stop - rest.data) : rest.size};
+}
+
+void checker_callback(struct sim *sim, struct str headers, int status)
+{
+    struct checker *c = sim->checker;
+    struct str link = between(headers, "/workflows/", '?'), state = between(headers, "Nexus-Operation-State: ", '\r');
+    const char *slash = memchr(link.data, '/', link.size);
+    struct str run_id = slash != NULL ? between(str_skip(link, (size_t)(slash - link.data)), "/", '/') : STR_EMPTY;
+    struct run_model *run = map_get(&c->by_run_id, run_id);
+    if (run == NULL) sim_fail(sim, "a callback tells of run %.*s, which is not durable", STR_ARG(run_id));
+    const char *right = run->end_type == EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED ? "succeeded" : run->end_type == EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED ? "canceled" : "failed";
+    must(c, run->has_callback, run, 0, "is told of and has no callback");
+    must(c, run->is_chain_end, run, 0, "is told of, and is not the end of its chain");
+    must(c, str_equal_c(state, right), run, 0, "is told to have ended in another way");
+    if (status != 500) run->told_count++;
+}
+
+static bool is_owed(const struct run_model *run)
+{
+    return run->has_callback && run->is_chain_end && !run->is_end_of_reset && !run->is_deleted && run->told_count == 0;
+}
+
+size_t checker_callbacks_owed(const struct sim *sim)
+{
+    size_t owed = 0;
+    const struct run_model *run;
+    for (size_t at = 0; (run = map_u64_next(&sim->checker->runs, &at, NULL)) != NULL;)
+        owed += is_owed(run);
+    return owed;
+}
+
+bool checker_is_endless(const struct sim *sim, const char *run_id)
+{
+    const struct run_model *run = map_get(&sim->checker->by_run_id, str_of(run_id));
+    return run != NULL && run->is_cron;
+}
+
 /* ---- memory against store ---- */
 
+static int by_key(const void *a, const void *b)
+{
+    return str_compare((*(pb_workflow_WorkflowExecutionExtendedInfo_RequestIdInfosEntry *const *)a)->key,
+                       (*(pb_workflow_WorkflowExecutionExtendedInfo_RequestIdInfosEntry *const *)b)->key);
+}
+
+/* The order of a map says nothing. */
 static struct str described(const struct execution *e, struct sim *sim, struct arena *arena)
 {
     pb_ws_DescribeWorkflowExecutionResponse *reply = pb_new(arena, pb_ws_DescribeWorkflowExecutionResponse);
     execution_describe(e, cluster_now(sim), arena, reply);
+    pb_workflow_WorkflowExecutionExtendedInfo *x = reply->workflow_extended_info;
+    if (x->request_id_infos_count > 1) qsort(x->request_id_infos, x->request_id_infos_count, sizeof *x->request_id_infos, by_key);
     return PB_ENCODE_ARENA(pb_ws_DescribeWorkflowExecutionResponse, reply, arena);
 }
 
@@ -483,6 +579,8 @@ void checker_end(struct sim *sim)
     const struct run_model *run;
     for (size_t at = 0; (run = map_u64_next(&c->runs, &at, NULL)) != NULL;) must(c, !run->is_open, run, run->next_event_id, "was never written: it is still open");
     end_signals(c);
+    for (size_t at = 0; (run = map_u64_next(&c->runs, &at, NULL)) != NULL;)
+        must(c, !is_owed(run), run, run->next_event_id, "is the end of a chain, and nobody was told");
     end_results(c);
     end_messages(c);
 }

@@ -7,8 +7,8 @@
 
 enum { TRIES_MAX = 6 };
 enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_SCHEDULE, ACTION_BATCH,
-              ACTION_TERMINATE, ACTION_DESCRIBE, ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE,
-              ACTION_BATCH_STOP };
+              ACTION_TERMINATE, ACTION_PAUSE, ACTION_UNPAUSE, ACTION_OPTIONS, ACTION_ACTIVITY, ACTION_DESCRIBE, ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE,
+              ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE, ACTION_BATCH_STOP };
 
 struct client {
     struct sim *sim;
@@ -47,9 +47,11 @@ static void draw_action(struct client *c)
         ACTION_START, ACTION_START, ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_DESCRIBE, ACTION_HISTORY,
         ACTION_QUERY, ACTION_QUERY, ACTION_UPDATE, ACTION_UPDATE,
     };
+    static const enum action by_operators[] = {ACTION_PAUSE, ACTION_UNPAUSE, ACTION_UNPAUSE, ACTION_OPTIONS, ACTION_ACTIVITY, ACTION_ACTIVITY, ACTION_ACTIVITY};
     c->action = prng_chance(&sim->prng, 25) ? ACTION_CANCEL : prng_chance(&sim->prng, 25) ? ACTION_TERMINATE : prng_chance(&sim->prng, 60) ? ACTION_DELETE : prng_chance(&sim->prng, 25) ? ACTION_RESET
                                                                                              : actions[prng_below(&sim->prng, countof(actions))];
     static const enum action on_schedules[] = {ACTION_SCHEDULE, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE};
+    if (prng_chance(&sim->prng, 12)) c->action = by_operators[prng_below(&sim->prng, countof(by_operators))];
     if (prng_chance(&sim->prng, 12)) c->action = on_schedules[prng_below(&sim->prng, countof(on_schedules))];
     if (prng_chance(&sim->prng, 30)) c->action = prng_chance(&sim->prng, 4) ? ACTION_BATCH_STOP : ACTION_BATCH;
     snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
@@ -90,6 +92,9 @@ static bool draw_help(struct client *c)
     /* A run that was reset may wait for a child that had told the run before, and nobody else, of its end. */
     bool is_late = instant_since(c->sim->now, c->sim->calm_at).ns > 600 * NS_PER_S;
     if (is_late && checker_is_reset(c->sim, c->run_id)) c->action = ACTION_TERMINATE;
+    if (checker_is_endless(c->sim, c->run_id)) c->action = ACTION_TERMINATE;
+    /* Somebody may have left it, or its activities, paused. */
+    if (c->action == ACTION_SIGNAL && prng_chance(&c->sim->prng, 2)) c->action = c->serial % 2 == 0 ? ACTION_UNPAUSE : ACTION_ACTIVITY;
     return true;
 }
 
@@ -126,12 +131,23 @@ static void send_start(struct client *c)
     pb_taskqueue_TaskQueue queue = {.name = STR("queue"), .kind = TASK_QUEUE_KIND_NORMAL};
     pb_google_Duration task_timeout = {.seconds = 5}, run_timeout = {.seconds = 300};
     pb_common_Payloads *input = pb_payloads_of(&arena, pb_payload_new(&arena, STR("binary/plain"), str_of(c->program)));
-    bool has_timeout = c->serial % 3 == 0;
+    bool has_timeout = c->serial % 3 == 0, has_cron = c->serial % 19 == 5;
+    pb_google_Duration delay = {.seconds = c->serial % 7 == 3 && !has_cron ? 1 + c->serial % 20 : 0};
+    pb_common_RetryPolicy retry = {.maximum_attempts = 1 + c->serial % 3};
     if (c->action == ACTION_START) {
         pb_ws_StartWorkflowExecutionRequest request = {
             .namespace = STR("default"), .workflow_id = str_of(c->workflow_id), .workflow_type = &type, .task_queue = &queue, .input = input,
             .workflow_task_timeout = &task_timeout, .workflow_run_timeout = has_timeout ? &run_timeout : NULL, .request_id = str_of(c->request_id),
-            .workflow_id_reuse_policy = c->reuse_policy, .workflow_id_conflict_policy = c->conflict_policy, .identity = STR("client")};
+            
+            .workflow_id_reuse_policy = c->reuse_policy, .workflow_id_conflict_policy = c->conflict_policy, .identity = STR("client"),
+            .cron_schedule = has_cron ? STR("CRON_TZ=Europe/Berlin * * * * *") : STR_EMPTY, .workflow_start_delay = &delay,
+            .retry_policy = c->serial % 5 == 2 ? &retry : NULL};
+        if (c->serial % 4 == 1) {
+            pb_common_Callback *callback = PB_PUSH_NEW(&arena, &request, completion_callbacks);
+            callback->variant_case = pb_common_Callback_nexus_tag;
+            callback->nexus = pb_new(&arena, pb_common_Callback_Nexus);
+            callback->nexus->url = arena_printf(&arena, "http://receiver-%d/%s", c->serial % 3, c->request_id);
+        }
         call(c, pb_ws_StartWorkflowExecution_method, &request);
     } else {
         pb_ws_SignalWithStartWorkflowExecutionRequest request = {
@@ -212,6 +228,38 @@ static void send_batch(struct client *c)
     arena_fini(&arena);
 }
 
+/* What operators do to activities; in the calm they let go of all. */
+static void send_activity(struct client *c, pb_common_WorkflowExecution *execution)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    int what = c->sim->is_calm ? 1 : c->serial % 4;
+    checker_operated(c->sim, c->workflow_id);
+    if (what == 0) {
+        pb_ws_PauseActivityRequest request = {.namespace = STR("default"), .execution = execution, .identity = STR("client"), .reason = STR("drawn"),
+                                              .activity_case = pb_ws_PauseActivityRequest_type_tag, .type = STR("work")};
+        call(c, pb_ws_PauseActivity_method, &request);
+    } else if (what == 1) {
+        pb_ws_UnpauseActivityRequest request = {.namespace = STR("default"), .execution = execution, .identity = STR("client"),
+                                                .activity_case = pb_ws_UnpauseActivityRequest_type_tag, .type = STR("work"),
+                                                .reset_attempts = c->serial % 3 == 0 && !c->sim->is_calm};
+        call(c, pb_ws_UnpauseActivity_method, &request);
+    } else if (what == 2) {
+        pb_ws_ResetActivityRequest request = {.namespace = STR("default"), .execution = execution, .identity = STR("client"),
+                                              .activity_case = pb_ws_ResetActivityRequest_type_tag, .type = STR("work"), .keep_paused = c->serial % 3 == 0};
+        call(c, pb_ws_ResetActivity_method, &request);
+    } else {
+        pb_google_Duration timeout = {.seconds = 3 + c->serial % 4};
+        pb_activity_ActivityOptions options = {.start_to_close_timeout = &timeout};
+        pb_google_FieldMask mask = {0};
+        PB_PUSH(&arena, &mask, paths) = STR("start_to_close_timeout");
+        pb_ws_UpdateActivityOptionsRequest request = {.namespace = STR("default"), .execution = execution, .identity = STR("client"), .activity_options = &options,
+                                                      .update_mask = &mask, .activity_case = pb_ws_UpdateActivityOptionsRequest_type_tag, .type = STR("work")};
+        call(c, pb_ws_UpdateActivityOptions_method, &request);
+    }
+    arena_fini(&arena);
+}
+
 static void send_action(struct client *c)
 {
     struct arena arena;
@@ -255,6 +303,29 @@ static void send_action(struct client *c)
         call(c, pb_ws_TerminateWorkflowExecution_method, &request);
         break;
     }
+    case ACTION_PAUSE: {
+        pb_ws_PauseWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_id = execution.workflow_id, .reason = STR("drawn"),
+                                                       .identity = STR("client"), .request_id = str_of(c->request_id)};
+        call(c, pb_ws_PauseWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_UNPAUSE: {
+        pb_ws_UnpauseWorkflowExecutionRequest request = {.namespace = STR("default"), .workflow_id = execution.workflow_id, .run_id = execution.run_id,
+                                                         .reason = STR("drawn"), .identity = STR("client"), .request_id = str_of(c->request_id)};
+        call(c, pb_ws_UnpauseWorkflowExecution_method, &request);
+        break;
+    }
+    case ACTION_OPTIONS: {
+        pb_common_Priority priority = {.priority_key = 1 + c->serial % 5};
+        pb_workflow_WorkflowExecutionOptions options = {.priority = &priority};
+        pb_google_FieldMask mask = {0};
+        PB_PUSH(&arena, &mask, paths) = STR("priority");
+        pb_ws_UpdateWorkflowExecutionOptionsRequest request = {.namespace = STR("default"), .workflow_execution = &execution,
+                                                               .workflow_execution_options = &options, .update_mask = &mask};
+        call(c, pb_ws_UpdateWorkflowExecutionOptions_method, &request);
+        break;
+    }
+    case ACTION_ACTIVITY: send_activity(c, &execution); break;
     case ACTION_DESCRIBE: {
         pb_ws_DescribeWorkflowExecutionRequest request = {.namespace = STR("default"), .execution = &execution};
         call(c, pb_ws_DescribeWorkflowExecution_method, &request);

@@ -146,7 +146,7 @@ static void sim_finish(struct sim *sim)
         sim_fail(sim, "%zu workflows do not close though all faults have stopped", checker_open_count(sim));
     }
     clients_destroy(sim);
-    sim_run_until(sim, instant_add(sim->now, duration_s(30)));
+    for (int minute = 0; minute < 5 && (minute == 0 || checker_callbacks_owed(sim) != 0); minute++) sim_run_until(sim, instant_add(sim->now, duration_s(60)));
     checker_end(sim);
     batches_end(sim);
     cluster_crash(sim); /* and all of it is still there */
@@ -164,6 +164,7 @@ static uint64_t run_seed(uint64_t seed, bool is_loud)
     list_init(&sim.rpcs);
     list_init(&sim.workers);
     list_init(&sim.clients);
+    list_init(&sim.callbacks);
     ensure_context = on_ensure;
     ensure_context_arg = &sim;
     draw_weather(&sim);
@@ -184,6 +185,7 @@ static uint64_t run_seed(uint64_t seed, bool is_loud)
     workers_destroy(&sim);
     cluster_destroy(&sim);
     network_destroy(&sim);
+    receiver_destroy(&sim);
     checker_destroy(&sim);
     heap_fini(&sim.alarms);
     ensure_context = NULL;

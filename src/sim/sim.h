@@ -69,7 +69,7 @@ struct sim {
     uint64_t next_connection;
 
     struct checker *checker;        /* check.c */
-    struct list workers, clients;
+    struct list workers, clients, callbacks;
     uint64_t rpc_count;
     uint64_t loaded, evicted, persisted; /* over all lives of the server */
 };
@@ -118,6 +118,11 @@ void network_server_gone(struct sim *sim);            /* before the parts of the
 void network_server_buried(struct sim *sim);          /* after */
 void network_destroy(struct sim *sim);
 
+/* ---- receiver.c: those who wait for completion callbacks ---- */
+void receiver_post(void *sim, struct outgoing *outgoing);
+void receiver_forget(void *sim, struct outgoing *outgoing);
+void receiver_destroy(struct sim *sim);
+
 /* ---- program.c: what a workflow does, as text ---- */
 enum { PROGRAM_SLOTS = 48 };
 struct progress {                    /* folded from events */
@@ -147,6 +152,11 @@ void checker_destroy(struct sim *sim);
 void checker_commit(void *sim, const struct store_commit *commit);
 /* The server answers: what it says must be durable, and within every policy. */
 void checker_reply(struct sim *sim, const struct pb_method *method, const void *request, const void *reply);
+/* A callback arrives, with these headers, and will be answered so. */
+void checker_callback(struct sim *sim, struct str headers, int status);
+void checker_operated(struct sim *sim, const char *workflow_id); /* an operator asks for a reset of its activities */
+size_t checker_callbacks_owed(const struct sim *sim);
+bool checker_is_endless(const struct sim *sim, const char *run_id); /* of a cron schedule: only an operator ends it */
 void checker_memory(struct sim *sim);  /* what is in memory equals what is stored */
 void checker_end(struct sim *sim);     /* after the calm: every acknowledged write is there, everything has closed */
 size_t checker_open_count(const struct sim *sim);

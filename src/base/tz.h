@@ -1,9 +1,9 @@
-/* schedule/tz.h: a time zone from the bytes of a TZif file, versions 1 to 3: its table of changes, and the rule in its footer for the times after.
+/* base/tz.h: a time zone from the bytes of a TZif file, versions 1 to 3: its table of changes, and the rule in its footer for the times after.
  *
  * Times are seconds since 1970 UTC, offsets seconds east of UTC. Pure; the bytes come from the caller, who may have them from anybody.
  * Source: RFC 8536. */
-#ifndef SCHEDULE_TZ_H
-#define SCHEDULE_TZ_H
+#ifndef BASE_TZ_H
+#define BASE_TZ_H
 
 #include "base/err.h"
 

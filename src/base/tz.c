@@ -1,4 +1,4 @@
-#include "schedule/tz.h"
+#include "base/tz.h"
 
 #include <limits.h>
 
