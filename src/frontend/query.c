@@ -325,8 +325,9 @@ static err delivery_step(struct op *op, struct execution *e, struct step *step U
     reply->workflow_execution_task_queue = pb_new(arena, pb_taskqueue_TaskQueue);
     reply->workflow_execution_task_queue->name = arena_str(arena, q->is_sticky ? q->normal_queue : q->queue); /* the query may end before the history is read */
     reply->workflow_execution_task_queue->kind = TASK_QUEUE_KIND_NORMAL;
-    int64_t from = d->is_sticky ? execution_previous_started_event_id(e) + 1 : 1;
-    const struct task_history history = {.from = from, .to = execution_next_event_id(e)};
+    /* From a sticky queue the run as it was after its last workflow task is asked: events since then are none of the query's business,
+     * and a worker that has dropped the run asks for all of them. */
+    const struct task_history history = {.from = 1, .to = execution_next_event_id(e), .is_empty = d->is_sticky};
     task_history_in_step(&d->history, op->rpc, e, &history, reply);
     return ERR_NONE;
 }

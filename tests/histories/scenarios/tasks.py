@@ -1,8 +1,10 @@
 """Workflow tasks: attempts, timeouts, buffered events, sticky queues, queries."""
 
 import asyncio
+from typing import Any
 
 from temporalio.api.query.v1 import WorkflowQueryResult
+from temporalio.api.workflowservice.v1 import request_response_pb2 as rpc
 
 import commands as c
 from scenarios import scenario
@@ -177,6 +179,30 @@ async def query_that_fails(s: Script) -> None:
     results = {id: WorkflowQueryResult(result_type=2, error_message="no", failure=failure("no")) for id in task.queries}
     await s.done(task, c.complete(), query_results=results)
     await s.refused(asked)
+    await s.history()
+
+
+@scenario
+async def query_alone_from_the_sticky_and_the_normal_queue(s: Script) -> None:
+    await s.start()
+    sticky = f"sticky-{s.token}"
+    waiting = asyncio.create_task(s.sticky_task(sticky))
+    await asyncio.sleep(0.2)
+    await s.done(await s.task(), c.timer(), sticky_attributes=s.sticky(sticky, 10))
+
+    async def answered(what: str, asked: "asyncio.Task[Any]", task: Any) -> None:
+        s.note(what, {"events": len(task.history.events), "previous": task.previous_started_event_id, "started": task.started_event_id,
+                      "has more": bool(task.next_page_token), "query": task.query.query_type, "queries": len(task.queries)})
+        await s.call("respond_query_task_completed", rpc.RespondQueryTaskCompletedRequest(
+            task_token=task.task_token, completed_type=1, query_result=payloads("answer")))
+        s.note("answer", await asked)
+
+    asked = asyncio.create_task(s.query())
+    await answered("sticky", asked, await waiting)
+    await s.call("reset_sticky_task_queue", rpc.ResetStickyTaskQueueRequest(execution=s.execution("wf")))
+    asked = asyncio.create_task(s.query())
+    await answered("normal", asked, await s.task())
+    await s.terminate()
     await s.history()
 
 
