@@ -67,7 +67,7 @@ def defn(
 
     def decorator(fn: CallableType) -> CallableType:
         if name is not None and dynamic:
-            raise RuntimeError("Cannot provide name and dynamic boolean")
+            raise RuntimeError("A dynamic activity has no name of its own: give either name or dynamic")
         _Definition._apply_to_callable(
             fn,
             activity_name=None if dynamic else name or getattr(fn, "__name__", type(fn).__name__),
@@ -248,8 +248,8 @@ def client() -> Client:
     found = _Context.current().client
     if found is None:
         raise RuntimeError(
-            "No client available. The client is only available in `async def` activities; in tests, give one to "
-            "ActivityEnvironment."
+            "There is no client here. The client is only available in `async def` activities; a test can give "
+            "ActivityEnvironment one."
         )
     return found
 
@@ -434,7 +434,7 @@ class _Definition:
         found = _Definition.from_callable(fn)
         if found is None:
             name = getattr(fn, "__name__", None) or str(fn)
-            raise TypeError(f"Activity {name} missing attributes, was it decorated with @activity.defn?")
+            raise TypeError(f"Activity {name} missing attributes: it needs the decorator @activity.defn")
         return found
 
     @classmethod
@@ -443,10 +443,10 @@ class _Definition:
         if isinstance(name_or_run_fn, str):
             return name_or_run_fn, None
         if not callable(name_or_run_fn):
-            raise TypeError("Activity must be a string or callable")
+            raise TypeError("An activity is named by a string or by its function")
         found = cls.must_from_callable(name_or_run_fn)
         if not found.name:
-            raise ValueError(f"Activity {name_or_run_fn} definition has no name")
+            raise ValueError(f"{name_or_run_fn} is a dynamic activity, so a call must give the name as a string")
         return found.name, found.ret_type
 
     @staticmethod
@@ -476,7 +476,7 @@ class _Definition:
             dynamic = self.name is None
             arg_types, ret_type = temporalio.common._type_hints_from_func(self.fn)
             if dynamic and not _is_sequence_of_raw_values(arg_types):
-                raise TypeError("Dynamic activity must accept a single Sequence[temporalio.common.RawValue]")
+                raise TypeError("A dynamic activity takes exactly one parameter, of type Sequence[temporalio.common.RawValue]")
             object.__setattr__(self, "arg_types", arg_types)
             object.__setattr__(self, "ret_type", ret_type)
 

@@ -771,7 +771,7 @@ class Priority:
         if not isinstance(self.priority_key, int):
             raise TypeError("priority_key must be an integer")
         if self.priority_key < 1:
-            raise ValueError("priority_key must be a positive integer")
+            raise ValueError("priority_key starts at 1")
 
     @staticmethod
     def _from_proto(proto: temporalio.api.common.v1.Priority) -> Priority:

@@ -378,7 +378,7 @@ def test_details_that_cannot_be_sent_fail_the_activity() -> None:
 
 def test_a_plain_activity_needs_an_executor() -> None:
     async def main() -> None:
-        with pytest.raises(ValueError, match="not async so an activity_executor must be present"):
+        with pytest.raises(ValueError, match="not async and the worker has no activity_executor"):
             Fixture(fails)
         with pytest.raises(ValueError, match="More than one activity named greet"):
             Fixture(greet, greet)

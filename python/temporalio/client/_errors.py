@@ -122,7 +122,7 @@ class WorkflowUpdateRPCTimeoutOrCancelledError(RPCTimeoutOrCancelledError):
 
     def __init__(self) -> None:
         """Makes the error."""
-        super().__init__("Timeout or cancellation waiting for update")
+        super().__init__("The wait for the update was cancelled or took too long")
 
 
 class AsyncActivityCancelledError(TemporalError):

@@ -76,7 +76,7 @@ class _HasMemo:
         payload = self._memo_fields().get(key)
         if payload is None:
             if default is temporalio.common._arg_unset:
-                raise KeyError(f"Memo does not have a value for key {key}")
+                raise KeyError(f"The memo has no key {key}")
             return default
         return (await self._memo_converter()._decode_dicts([payload], [type_hint] if type_hint else None))[0]
 

@@ -312,7 +312,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             payload = converter._to_dict(value)
             if payload is not None:
                 return payload
-        raise RuntimeError(f"Value at index {index} of type {type(value)} has no known converter")
+        raise RuntimeError(f"No payload converter takes value {index}, which is of type {type(value)}")
 
     def _from_dicts(self, payloads: Sequence[PayloadDict], type_hints: Sequence[Any] | None = None) -> list[Any]:
         hint_count = len(type_hints) if type_hints else 0
@@ -330,7 +330,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
                 values.append(converter._from_dict(payload, hint))
             except RuntimeError as err:
                 raise RuntimeError(
-                    f"Payload at index {index} with encoding {encoding.decode()} could not be converted"
+                    f"Payload {index}, encoded as {encoding.decode()}, is not what its encoding promises"
                 ) from err
         return values
 

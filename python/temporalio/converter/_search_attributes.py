@@ -70,10 +70,10 @@ def typed_value_to_dict(key: SearchAttributeKey, value: SearchAttributeValue | N
     if value is None:
         return _converter._to_dict(None)
     if not isinstance(value, key.origin_value_type):
-        raise TypeError(f"Value of type {value} not suitable for indexed value type {key.indexed_value_type}")
+        raise TypeError(f"Search attribute {key.name} is a {key.indexed_value_type.name}, which {value!r} is not")
     if key.indexed_value_type == SearchAttributeIndexedValueType.KEYWORD_LIST:
         if not all(isinstance(v, str) for v in value):  # type: ignore[union-attr]
-            raise TypeError("All values of a keyword list must be strings")
+            raise TypeError(f"Search attribute {key.name} is a keyword list: it holds nothing but strings")
     elif isinstance(value, datetime):
         value = _datetime_text(value)
     payload = _converter._to_dict(value)
@@ -102,7 +102,7 @@ def values_to_dict(vals: SearchAttributeValues) -> PayloadDict:
     for value in vals:
         if not isinstance(value, (str, int, float, bool, datetime)):
             raise TypeError(
-                f"Search attribute value of type {type(value).__name__} not one of str, int, float, bool, or datetime"
+                f"A search attribute has a value of type {type(value).__name__}, not one of str, int, float, bool, datetime"
             )
         if kind is not None and type(value) is not kind:
             raise TypeError("All values of a search attribute must have the same type")
@@ -113,7 +113,7 @@ def values_to_dict(vals: SearchAttributeValues) -> PayloadDict:
 
 def _datetime_text(value: datetime) -> str:
     if value.tzinfo is None:
-        raise ValueError("Timezone must be present on all search attribute dates")
+        raise ValueError("Timezone must be present in the datetime of a search attribute")
     return value.isoformat()
 
 

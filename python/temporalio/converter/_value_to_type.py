@@ -127,7 +127,7 @@ class _Compiler:
                     return member(value)
                 except Exception:
                     pass
-            raise TypeError(f"Failed converting to {hint} from {value}")
+            raise TypeError(f"{value!r} is of no type in {hint}")
 
         return decode
 
@@ -161,7 +161,7 @@ class _Compiler:
 
         def decode(value: Any) -> Any:
             if not isinstance(value, dict):
-                raise TypeError(f"Cannot convert to dataclass {hint}, value is {type(value)} not dict")
+                raise TypeError(f"{hint} is a dataclass and needs a dict, got {type(value)}")
             arguments: dict[str, Any] = {}
             others: dict[str, Any] = {}
             for name, decode_field, is_argument in fields:
@@ -169,7 +169,7 @@ class _Compiler:
                     try:
                         (arguments if is_argument else others)[name] = decode_field(value[name])
                     except Exception as err:
-                        raise TypeError(f"Failed converting field {name} on dataclass {hint}") from err
+                        raise TypeError(f"Field {name} of {hint} does not take its value") from err
             made = kind(**arguments)
             for name, typed in others.items():
                 object.__setattr__(made, name, typed)  # a frozen class takes it too
@@ -190,7 +190,7 @@ class _Compiler:
                     # Unknown keys stay as they are; so does any dict at run time.
                     made[name] = item if field is None else field(item)
                 except Exception as err:
-                    raise TypeError(f"Failed converting value for key {name!r} in mapping {hint}") from err
+                    raise TypeError(f"The value of key {name!r} does not fit {hint}") from err
             return made
 
         return decode
@@ -248,7 +248,7 @@ class _Compiler:
             try:
                 return convert(read(key) if read and isinstance(key, str) else key)
             except Exception as err:
-                raise TypeError(f"Failed converting key {key!r} to type {key_hint} in mapping {hint}") from err
+                raise TypeError(f"Key {key!r} is no {key_hint}, as {hint} wants it") from err
 
         return decode
 
@@ -283,7 +283,7 @@ class _Compiler:
             made = []
             for index, item in enumerate(value):
                 if index >= len(items):
-                    raise TypeError(f"Type {hint} only expecting {len(items)} values, got at least {index + 1}")
+                    raise TypeError(f"{hint} has {len(items)} items, the value has more")
                 try:
                     made.append(items[index](item))
                 except Exception as err:
@@ -307,7 +307,7 @@ def _refuse(hint: Any) -> Decoder:
 def _literal(values: tuple[Any, ...]) -> Decoder:
     def decode(value: Any) -> Any:
         if value not in values:
-            raise TypeError(f"Value {value} not in literal values {values}")
+            raise TypeError(f"{value!r} is none of {values}")
         return value
 
     return decode
@@ -316,7 +316,7 @@ def _literal(values: tuple[Any, ...]) -> Decoder:
 def _enum_decoder(kind: Any, base: type, words: str) -> Decoder:
     def decode(value: Any) -> Any:
         if not isinstance(value, base):
-            raise TypeError(f"Cannot convert to enum {kind}, value not {words}, value is {type(value)}")
+            raise TypeError(f"{kind} is made from {words}, got {type(value)}")
         return kind(value)
 
     return decode
@@ -334,7 +334,7 @@ def _exact(kind: type) -> Decoder:
 def _number(kind: type) -> Decoder:
     def decode(value: Any) -> Any:
         if not isinstance(value, (int, float)):
-            raise TypeError(f"Expected value to be int|float, was {type(value)}")
+            raise TypeError(f"Expected a number, got {type(value)}")
         return kind(value)
 
     return decode
@@ -342,7 +342,7 @@ def _number(kind: type) -> Decoder:
 
 def _none(value: Any) -> None:
     if value is not None:
-        raise TypeError(f"Expected None, got value of type {type(value)}")
+        raise TypeError(f"Expected nothing (null), got {type(value)}")
 
 
 def _bytes(value: Any) -> bytes:
@@ -355,7 +355,7 @@ def _datetime(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"Expected datetime or ISO8601 string, got {type(value)}")
+        raise TypeError(f"Expected a time as text in ISO 8601, got {type(value)}")
     return parse_datetime(value)
 
 

@@ -83,35 +83,35 @@ class OperationToken:
         except ValueError as err:
             raise TypeError("failed to unmarshal operation token") from err
         if not isinstance(values, dict):
-            raise TypeError(f"invalid token: expected dict, got {type(values)}")
+            raise TypeError(f"invalid token: it holds a {type(values).__name__} where an object belongs")
         return cls._from_values(values)
 
     @classmethod
     def _from_values(cls, values: dict[str, Any]) -> Self:
         kind = values.get("t")
         if not isinstance(kind, int) or isinstance(kind, bool):
-            raise TypeError(f"invalid token: expected token type to be an int, got {type(kind)}")
+            raise TypeError(f"expected token type to be an int, not {type(kind).__name__}")
         try:
             kind = OperationTokenType(kind)
         except ValueError:
             raise TypeError(f"invalid token: unknown token type, got {kind}") from None
         version = values.get("v")
         if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
-            raise TypeError(f"invalid token: expected version to be an int or null, got {type(version)}")
+            raise TypeError(f"expected version to be an int or null, not {type(version).__name__}")
         namespace = values.get("ns")
         if not isinstance(namespace, str):
-            raise TypeError(f"invalid token: expected namespace to be a string, got {type(namespace)}")
+            raise TypeError(f"expected namespace to be a string, not {type(namespace).__name__}")
         ids: dict[str, str | None] = {}
         for key, (field, words) in _IDS.items():
             value = values.get(key)
             if value is not None and not isinstance(value, str):
-                raise TypeError(f"invalid token: expected {words} to be a string, got {type(value)}")
+                raise TypeError(f"expected {words} to be a string, not {type(value).__name__}")
             if key in _NEEDED[kind] and not value:
                 raise TypeError(f"invalid token: expected non-empty {words} for token type `{kind.name}`")
             ids[field] = value
         run_id = values.get("rid")
         if run_id is not None and not isinstance(run_id, str):
-            raise TypeError(f"invalid token: expected run_id to be a string, got {type(run_id)}")
+            raise TypeError(f"expected run_id to be a string, not {type(run_id).__name__}")
         return cls(type=kind, version=version, namespace=namespace, run_id=run_id, **ids)
 
 
@@ -156,9 +156,9 @@ class WorkflowHandle(Generic[OutputT]):
         """
         parts = OperationToken.decode(token)
         if parts.type != OperationTokenType.WORKFLOW:
-            raise TypeError(f"invalid workflow token type: {parts.type}, expected: {OperationTokenType.WORKFLOW}")
+            raise TypeError(f"invalid workflow token type: it is one of {parts.type.name}")
         if parts.version:
-            raise TypeError("invalid workflow token: 'v' field, if present, must be 0 or null")
+            raise TypeError("invalid workflow token: 'v' is the version, and only 0 is known")
         assert parts.workflow_id is not None
         return cls(namespace=parts.namespace, workflow_id=parts.workflow_id, version=parts.version)
 

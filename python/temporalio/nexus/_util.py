@@ -48,8 +48,7 @@ def input_and_output_types(
         hint = hints.get(name, expected)
         if not (isinstance(hint, type) and issubclass(expected, hint)):
             warnings.warn(
-                f"Expected parameter {position} of {get_callable_name(start)} to be {expected.__name__} or a base of it, "
-                f"it is {hint}"
+                f"Parameter {position} of {get_callable_name(start)} is given a {expected.__name__} but is declared as {hint}"
             )
             return None, output
     return hints.get(names[-1]), output

@@ -52,7 +52,7 @@ class TimeSkippingConfig:
     def __post_init__(self) -> None:
         """Refuses a fast forward where no time is skipped."""
         if self.fast_forward_config is not None and not self.enabled:
-            raise ValueError("fast_forward_config cannot be set when enabled is False")
+            raise ValueError("fast_forward_config makes sense only where time is skipped: set enabled")
 
     def _to_dict(self) -> dict[str, Any]:
         message: dict[str, Any] = {

@@ -248,7 +248,7 @@ class ActivityWorker:
                 raise TypeError("More than one dynamic activity")
             self._dynamic = definition
         elif name in self._activities:
-            raise ValueError(f"More than one activity named {name}")
+            raise ValueError(f"More than one of the activities has the name {name}")
         else:
             self._activities[name] = definition
         if definition.is_async:
@@ -256,8 +256,8 @@ class ActivityWorker:
         what = f"Activity {name}" if name is not None else "The dynamic activity"
         if self._executor is None:
             raise ValueError(
-                f"{what} is not async so an activity_executor must be present: give the worker a ThreadPoolExecutor "
-                "for it, or make it `async def` if it never blocks"
+                f"{what} is not async and the worker has no activity_executor to run it: give it a ThreadPoolExecutor, or make the "
+                "activity `async def` if it never blocks"
             )
         if isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
             return

@@ -123,7 +123,7 @@ class Replayer:
         self._config = config
         self._flags: dict[_WorkflowLogicFlag, bool] = {}
         if not config.get("workflows"):
-            raise ValueError("At least one workflow must be specified")
+            raise ValueError("A replayer needs the workflows that the histories are of: workflows is empty")
 
     def config(self, *, active_config: bool = False) -> ReplayerConfig:
         """What this replayer was made with, as a new dictionary.

@@ -195,7 +195,7 @@ class Worker:
         self._run_task: Optional[asyncio.Task[None]] = None
         self._early_fatal: Optional[BaseException] = None
         if not (config["activities"] or config["nexus_service_handlers"] or config["workflows"]):
-            raise ValueError("At least one activity, Nexus service, or workflow must be specified")
+            raise ValueError("This worker would have nothing to do: give it workflows, activities or nexus_service_handlers")
         if config["max_eager_activity_reservations_per_workflow_task"] <= 0:
             raise ValueError(
                 "max_eager_activity_reservations_per_workflow_task must be positive; "
@@ -224,11 +224,11 @@ class Worker:
         deployment = config["deployment_config"]
         if deployment is not None:
             if config["build_id"] is not None or config["use_worker_versioning"]:
-                raise ValueError("deployment_config cannot be used with build_id or use_worker_versioning")
+                raise ValueError("deployment_config says it all: leave out build_id and use_worker_versioning, which it replaces")
             if not deployment.use_worker_versioning and deployment.default_versioning_behavior:
-                raise ValueError("default_versioning_behavior must be UNSPECIFIED when use_worker_versioning is False")
+                raise ValueError("default_versioning_behavior must be UNSPECIFIED, since the deployment does not use_worker_versioning")
         elif config["use_worker_versioning"] and not config["build_id"]:
-            raise ValueError("build_id must be specified when use_worker_versioning is True")
+            raise ValueError("use_worker_versioning needs a build_id")
 
     def _make_tuner(self, config: WorkerConfig) -> WorkerTuner:
         counts = (
@@ -244,8 +244,8 @@ class Worker:
             )
         if any(count is not None for count in counts):
             raise ValueError(
-                "Cannot specify max_concurrent_workflow_tasks, max_concurrent_activities, "
-                "max_concurrent_local_activities or max_concurrent_nexus_tasks when also specifying tuner"
+                "The tuner decides how many tasks run at once: max_concurrent_workflow_tasks, _activities, _local_activities and "
+                "_nexus_tasks have no say when also specifying tuner"
             )
         return tuner
 

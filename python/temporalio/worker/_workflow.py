@@ -147,11 +147,11 @@ class WorkflowWorker:
     def _register(self, cls: type, should_enforce_versioning_behavior: bool) -> None:
         defn = temporalio.workflow._Definition.must_from_class(cls)
         if defn.name in self._workflows:
-            raise ValueError(f"More than one workflow named {defn.name}")
+            raise ValueError(f"More than one of the workflows has the name {defn.name}")
         if should_enforce_versioning_behavior and not defn.versioning_behavior and defn.dynamic_config_fn is None:
             raise ValueError(
-                f"Workflow {defn.name} must specify a versioning behavior, since this worker takes part in worker "
-                "versioning and sets no default"
+                f"Workflow {defn.name} says nothing of its versioning behavior and neither does this worker, which takes part in "
+                "worker versioning: set versioning_behavior in @workflow.defn, or a default in the deployment_config"
             )
         runner = self._workflow_runner if defn.sandboxed else self._unsandboxed_workflow_runner
         runner.prepare_workflow(defn)

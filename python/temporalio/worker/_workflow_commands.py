@@ -238,7 +238,7 @@ class CommandBuilder(RunState):
     ) -> ActivityHandleImpl:
         is_local = isinstance(input, StartLocalActivityInput)
         if input.start_to_close_timeout is None and input.schedule_to_close_timeout is None:
-            raise ValueError("Activity must have start_to_close_timeout or schedule_to_close_timeout")
+            raise ValueError(f"Activity {input.activity} needs a limit of time: set start_to_close_timeout or schedule_to_close_timeout")
         conversion = self._conversion_for(lambda: self._activity_context(input))
         message: Message = {"activity_type": input.activity, "activity_id": input.activity_id or ""}
         arguments = self._encode_args(input.args, conversion)
@@ -309,7 +309,7 @@ class CommandBuilder(RunState):
                 raise ValueError("Cannot invoke dynamic workflow explicitly")
             name, arg_types, ret_type = defn.name, defn.arg_types, defn.ret_type
         else:
-            raise TypeError("Workflow must be a string or callable")
+            raise TypeError("A workflow is named by a string or by its run method")
         return await self._outbound.start_child_workflow(
             StartChildWorkflowInput(
                 workflow=name,

@@ -204,7 +204,7 @@ class Handlers(CommandBuilder):
             if defn is None or (defn.name is None and name.startswith("__temporal_")):
                 known = sorted(n for n in self._update_defns if n is not None)
                 raise RuntimeError(
-                    f"Update handler for '{name}' expected but not found, and there is no dynamic handler. "
+                    f"Update handler for '{name}' expected but not found, nor one that is dynamic. "
                     f"known updates: [{' '.join(known)}]"
                 )
             execution = _Execution(name, defn.unfinished_policy, job.get("id", ""))
@@ -288,7 +288,7 @@ class Handlers(CommandBuilder):
         if validator is not None:
             defn.set_validator(validator)
         if defn.resolved().dynamic_vararg:
-            raise RuntimeError("Dynamic updates do not support a vararg third param, use Sequence[RawValue]")
+            raise RuntimeError("A dynamic update takes its arguments as one Sequence[RawValue], not as *args")
         self._update_defns[name] = defn
 
     # -------------------------------------------------------------------------------------------------------- all alike
@@ -476,7 +476,7 @@ def _json_message(type_name: str, value: Message) -> Message:
 
 def _warn_vararg(kind: str) -> None:
     warnings.warn(
-        f"Dynamic {kind} with vararg third param is deprecated, use Sequence[RawValue]",
+        f"Dynamic {kind} should take their arguments as one Sequence[RawValue]; *args is deprecated",
         DeprecationWarning,
         stacklevel=4,
     )

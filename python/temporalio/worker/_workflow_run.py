@@ -549,7 +549,7 @@ class WorkflowRun(Handlers):
             name = workflow
         elif workflow is not None:
             if not callable(workflow):
-                raise TypeError("Workflow must be None, a string, or callable")
+                raise TypeError("A workflow is named by a string or by its run method; None stands for the one that runs")
             defn = temporalio.workflow._Definition.must_from_run_fn(workflow)
             if defn.name is None:
                 raise ValueError("Cannot invoke dynamic workflow explicitly")

@@ -83,7 +83,7 @@ async def _wait(
 def as_completed(fs: Iterable[Awaitable[AnyType]], *, timeout: Optional[float] = None) -> Iterator[Awaitable[AnyType]]:
     """As ``asyncio.as_completed``, but the order in which ready futures come is that in which they were given."""
     if asyncio.isfuture(fs) or asyncio.iscoroutine(fs):
-        raise TypeError(f"expect an iterable of futures, not {type(fs).__name__}")
+        raise TypeError(f"as_completed takes several futures at once, got one {type(fs).__name__}")
     loop = asyncio.get_running_loop()
     done: asyncio.Queue[Optional[asyncio.Future[AnyType]]] = asyncio.Queue()
     todo = list(dict.fromkeys(asyncio.ensure_future(f, loop=loop) for f in fs))

@@ -43,7 +43,7 @@ _SIGNAL = "__temporal_signal_definition"
 _QUERY = "__temporal_query_definition"
 _UPDATE = "__temporal_update_definition"
 
-_DYNAMIC_SHAPE = "Dynamic handler must have 3 arguments: self, str, and Sequence[RawValue]"
+_DYNAMIC_SHAPE = "A dynamic handler must have 3 arguments: self, the name as str, the arguments as Sequence[RawValue]"
 
 
 class HandlerUnfinishedPolicy(Enum):
@@ -156,11 +156,9 @@ def init(init_fn: CallableType) -> CallableType:
 def run(fn: CallableAsyncType) -> CallableAsyncType:
     """Marks the one ``async def`` method that is the workflow's body."""
     if not inspect.iscoroutinefunction(fn):
-        raise ValueError("Workflow run method must be an async function")
+        raise ValueError("What @workflow.run marks must be an async function")
     if "<locals>" in fn.__qualname__:
-        raise ValueError(
-            "Local classes unsupported, @workflow.run cannot be on a local class"
-        )
+        raise ValueError(f"Local classes unsupported: {fn.__qualname__} is defined within a function, so no worker can load it again")
     setattr(fn, _RUN, True)
     return fn  # type: ignore[return-value]
 
@@ -168,7 +166,7 @@ def run(fn: CallableAsyncType) -> CallableAsyncType:
 def dynamic_config(fn: MethodSyncNoParam[SelfType, DynamicWorkflowConfig]) -> MethodSyncNoParam[SelfType, DynamicWorkflowConfig]:
     """Marks the method of a dynamic workflow that returns its :class:`DynamicWorkflowConfig`."""
     if inspect.iscoroutinefunction(fn):
-        raise ValueError("Workflow dynamic_config method must be synchronous")
+        raise ValueError("What @workflow.dynamic_config marks is called before the workflow runs, so it cannot be async")
     setattr(fn, _DYNAMIC_CONFIG, True)
     return fn
 
@@ -250,7 +248,7 @@ def signal(
         )
         if getattr(fn, _SIGNAL).dynamic_vararg:
             warnings.warn(
-                "Dynamic signals with vararg third param is deprecated, use Sequence[RawValue]",
+                "A dynamic signal should take its arguments as one Sequence[RawValue]; *args is deprecated",
                 DeprecationWarning,
                 stacklevel=2,
             )
@@ -295,7 +293,7 @@ def query(
     def decorate(fn: Any) -> Any:
         if inspect.iscoroutinefunction(fn):
             warnings.warn(
-                "Queries as async def functions are deprecated",
+                "A query is answered at once: an `async def` query handler is deprecated",
                 DeprecationWarning,
                 stacklevel=2,
             )
@@ -305,7 +303,7 @@ def query(
         setattr(fn, _QUERY, definition)
         if definition.dynamic_vararg:
             warnings.warn(
-                "Dynamic queries with vararg third param is deprecated, use Sequence[RawValue]",
+                "A dynamic query should take its arguments as one Sequence[RawValue]; *args is deprecated",
                 DeprecationWarning,
                 stacklevel=2,
             )
@@ -451,7 +449,7 @@ class _SignalDefinition(_HandlerDefinition):
             return signal
         definition = _SignalDefinition.from_fn(signal)
         if definition is None:
-            raise RuntimeError(f"Signal definition not found on {signal.__qualname__}, is it decorated with @workflow.signal?")
+            raise RuntimeError(f"{signal.__qualname__} is not a signal: @workflow.signal makes a method one")
         if definition.name is None:
             raise RuntimeError("Cannot invoke dynamic signal definition")
         return definition.name
@@ -486,7 +484,7 @@ class _UpdateDefinition(_HandlerDefinition):
 
     def set_validator(self, validator: Callable[..., None]) -> None:
         if self.validator is not None:
-            raise RuntimeError(f"Validator already set for update {self.name}")
+            raise RuntimeError(f"Update {self.name} has a validator and takes no second one")
         object.__setattr__(self, "validator", validator)
 
     def bind_validator(self, obj: Any) -> Callable[..., Any]:
@@ -500,7 +498,7 @@ class _UpdateDefinition(_HandlerDefinition):
             return name_or_update_fn, None
         definition = getattr(name_or_update_fn, _UPDATE, None)
         if definition is None:
-            raise RuntimeError(f"Update definition not found on {name_or_update_fn}, is it decorated with @workflow.update?")
+            raise RuntimeError(f"{name_or_update_fn} is not an update: @workflow.update makes a method one")
         if definition.name is None:
             raise RuntimeError("Cannot invoke dynamic update definition")
         return definition.name, definition.resolved().ret_type
@@ -528,7 +526,7 @@ class _Definition:
             dynamic = self.name is None
             arg_types, ret_type = common._type_hints_from_func(self.run_fn)
             if dynamic and not (arg_types and len(arg_types) == 1 and _is_raw_values(arg_types[0])):
-                raise TypeError("Dynamic workflow must accept a single Sequence[temporalio.common.RawValue]")
+                raise TypeError("The run method of a dynamic workflow takes one parameter, of type Sequence[temporalio.common.RawValue]")
             object.__setattr__(self, "arg_types", arg_types)
             object.__setattr__(self, "ret_type", ret_type)
 
@@ -569,7 +567,7 @@ class _Definition:
         found = _Definition.from_class(cls)
         if found is None:
             name = getattr(cls, "__name__", "<unknown>")
-            raise ValueError(f"Workflow {name} missing attributes, was it decorated with @workflow.defn?")
+            raise ValueError(f"{name} is not a workflow: @workflow.defn makes a class one")
         return found
 
     @staticmethod
@@ -587,8 +585,7 @@ class _Definition:
         if found is None:
             name = getattr(fn, "__qualname__", "<unknown>")
             raise ValueError(
-                f"Function {name} missing attributes, was it decorated with @workflow.run and was its class decorated "
-                "with @workflow.defn?"
+                f"{name} is not the run method of a workflow: it needs @workflow.run, and its class @workflow.defn"
             )
         return found
 
@@ -601,7 +598,7 @@ class _Definition:
             if found.name is None:
                 raise ValueError("Cannot invoke dynamic workflow explicitly")
             return found.name, found.ret_type
-        raise TypeError("Workflow must be a string or callable")
+        raise TypeError("A workflow is named by a string or by its run method")
 
     @staticmethod
     def _apply_to_class(
@@ -717,11 +714,10 @@ class _Members:
         init_fn = vars(self.cls).get("__init__")
         if self.run_fn is not None and getattr(init_fn, _INIT, False):
             if not _parameters_identical_up_to_naming(init_fn, self.run_fn):  # type: ignore[arg-type]
-                issues.append("@workflow.init and @workflow.run method parameters do not match")
+                issues.append("`__init__`, marked @workflow.init, must take the same parameters as the run method")
         if self.dynamic_config_fn is not None and not is_dynamic:
             issues.append(
-                "@workflow.dynamic_config can only be used in dynamic workflows, but workflow class "
-                f"{self.cls.__name__} ({self.cls.__qualname__}) is not dynamic"
+                f"@workflow.dynamic_config is for dynamic workflows, and {self.cls.__qualname__} has a name"
             )
         if len(issues) == 1:
             raise ValueError(f"Invalid workflow class: {issues[0]}")

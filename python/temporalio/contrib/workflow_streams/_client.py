@@ -132,7 +132,7 @@ class WorkflowStreamClient:
         workflow_id = temporalio.activity.info().workflow_id
         if not workflow_id:
             raise RuntimeError(
-                "This activity has no parent workflow. Name one: "
+                "There is no parent workflow here to publish to. Name one: "
                 "WorkflowStreamClient.create(activity.client(), workflow_id)"
             )
         return cls.create(

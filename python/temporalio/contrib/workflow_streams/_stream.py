@@ -53,8 +53,7 @@ class WorkflowStream:
         caller = sys._getframe(1).f_code.co_name
         if caller != "__init__":
             raise RuntimeError(
-                "WorkflowStream must be constructed directly from the workflow's @workflow.init method, "
-                f"not from {caller!r}"
+                f"WorkflowStream was made by {caller!r}; it must be constructed directly from the workflow's `__init__`"
             )
         if temporalio.workflow.get_signal_handler(PUBLISH_SIGNAL) is not None:
             raise RuntimeError("A workflow has one WorkflowStream: its signal handler is already registered")
