@@ -282,3 +282,72 @@ def test_definitions_of_copies_are_those_outside(isolated: Any) -> None:
         assert rebound.arg_types == [copy.Params] and outside.arg_types == [isolated.Params]
         assert rebound.queries["do"].fn is copy.Isolated.do
         assert rebound.name == outside.name and rebound.run_fn is copy.Isolated.run
+
+
+PYDANTIC_WORKFLOW = """
+    from __future__ import annotations
+    import dataclasses
+    import datetime
+    import pathlib
+    import typing
+    from datetime import date, timedelta
+    import nexusrpc
+    import nexusrpc.handler
+    import pydantic
+    from temporalio import workflow
+
+    class Inner(pydantic.BaseModel):
+        n: int
+
+    class Model(pydantic.BaseModel):
+        when: datetime.datetime
+        dates: list[date]
+        pause: timedelta | None = None
+        path: typing.Optional[pathlib.Path] = None
+        inner: Inner
+        later: Later | None = None
+
+    class Later(pydantic.BaseModel):
+        inner: Inner
+
+    @dataclasses.dataclass
+    class Request:
+        text: str
+
+    @nexusrpc.service
+    class Service:
+        echo: nexusrpc.Operation[Request, Inner]
+
+    @nexusrpc.handler.service_handler(service=Service)
+    class Handler:
+        @nexusrpc.handler.sync_operation
+        async def echo(self, ctx: nexusrpc.handler.StartOperationContext, input: Request) -> Inner: ...
+
+    @workflow.defn
+    class Annotated:
+        @workflow.run
+        async def run(self) -> str:
+            inner = Inner(n=1)
+            m = Model(when=datetime.datetime(2020, 1, 1), dates=["2020-01-02"], pause=3, path="a/b", inner=inner, later={"inner": inner})
+            assert type(m.inner) is Inner and type(m.later) is Later and m.dates == [datetime.date(2020, 1, 2)]
+            assert typing.get_type_hints(Request) == {"text": str} and typing.get_type_hints(Model)["inner"] is Inner
+            return m.model_dump_json()
+"""
+
+
+def test_libraries_outside_resolve_annotations_in_the_copy_they_belong_to(driver: type[Driver], modules: Any) -> None:
+    module = modules(annotated_of_sandbox=PYDANTIC_WORKFLOW)
+    (command,) = drive(driver, module.Annotated).start()
+    text = command["complete_workflow"]["result"]["data"].decode()
+    assert json.loads(json.loads(text)) == {
+        "when": "2020-01-01T00:00:00",
+        "dates": ["2020-01-02"],
+        "pause": "PT3S",
+        "path": "a/b",
+        "inner": {"n": 1},
+        "later": {"inner": {"n": 1}},
+    }
+    # Outside, the same names mean what they meant before
+    import typing
+
+    assert typing.get_type_hints(module.Model)["inner"] is module.Inner

@@ -180,6 +180,9 @@ class _GuardedClassMeta(type):
         if member in _META_OWN:
             return type.__getattribute__(cls, member)
         real, name, matcher, only_runtime = type.__getattribute__(cls, "__temporal_rule__")
+        if member == "__get_pydantic_core_schema__" and not hasattr(real, member):
+            # Pydantic knows types by identity
+            return lambda _source, handler: handler(real)
         value, _ = guard_member(real, member, name, matcher, only_runtime)
         return value
 

@@ -15,6 +15,7 @@ from .._workflow_instance import (
     WorkflowInstanceDetails,
     WorkflowRunner,
 )
+from ._lookup import show_copies
 from ._restrictions import SandboxRestrictions
 from ._sandbox import MAIN, Sandbox, watch_imports
 
@@ -45,6 +46,7 @@ class SandboxedWorkflowRunner(WorkflowRunner):
         """Loads the workflow once, so that what is wrong with it shows before the worker runs."""
         if getattr(defn.cls, "__qualname__", "") != defn.cls.__name__ and "<locals>" in defn.cls.__qualname__:
             raise RuntimeError(f"Failed validating workflow {defn.name}: it is a local class, which no copy can have")
+        show_copies()
         try:
             sandbox = Sandbox(self.restrictions)
             with sandbox.entered(is_runtime=False):
