@@ -158,8 +158,8 @@ static bool read_tls(PyObject *options, struct connection_options *o)
     o->has_tls = true;
     if (!option_str(dict, "server_root_ca_cert", &o->tls.ca) || !option_str(dict, "domain", &domain) || !option_str(dict, "client_cert", &o->tls.certificate) ||
         !option_str(dict, "client_private_key", &o->tls.key) || !option_str(dict, "verification_server_name", &verified)) return false;
-    o->server_name = verified.size != 0 ? verified : domain;
-    o->authority = domain;
+    o->server_name = o->authority = domain;
+    o->verified_name = verified;
     return true;
 }
 

@@ -248,7 +248,7 @@ def client() -> Client:
     found = _Context.current().client
     if found is None:
         raise RuntimeError(
-            "There is no client here. The client is only available in `async def` activities; a test can give "
+            "No client available here. The client is only available in `async def` activities; a test can give "
             "ActivityEnvironment one."
         )
     return found

@@ -155,6 +155,10 @@ class LoggingFormat(Enum):
     JSON = "json"
 
 
+# What programs know parts of the core by: the names of loggers, to which they attach filters and handlers
+_TARGETS = {"temporal_worker": "sdk_core::temporalio_sdk_core::worker::workflow"}
+
+
 @dataclass
 class LogForwardingConfig:
     """Hands the core's logs on to Python's logging."""
@@ -187,7 +191,7 @@ class LogForwardingConfig:
         level = record["level"]
         if not self.logger.isEnabledFor(level):
             return
-        target, fields = record["target"], record["fields"]
+        target, fields = _TARGETS.get(record["target"], record["target"]), record["fields"]
         message = record["message"]
         if self.prepend_target_on_message:
             message = f"[{target}] {message}"
@@ -325,6 +329,10 @@ class MetricBufferDurationFormat(Enum):
     """Seconds with a fraction."""
 
 
+# Of how many combinations of attributes a buffer remembers the dictionary it has given out
+_SHARED_ATTRIBUTES_MAX = 10_000
+
+
 class MetricBuffer:
     """Keeps metric updates for the program to take away. For one runtime only.
 
@@ -349,6 +357,8 @@ class MetricBuffer:
         self._runtime: _core.Runtime | None = None
         # Updates of one metric share one description of it.
         self._metrics: dict[tuple[str, str, str, int], _BufferedMetric] = {}
+        # Updates with equal attributes share them, so that a program can keep its own by their identity.
+        self._attributes: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def _attach(self, runtime: _core.Runtime) -> None:
         if self._runtime is not None:
@@ -379,7 +389,14 @@ class MetricBuffer:
                 value = int(value)
         elif kind in _WHOLE_KINDS:
             value = int(value)
-        return _BufferedMetricUpdate(metric, value, attributes)
+        # 1, 1.0 and True are equal and yet not the same attribute
+        shared_key = tuple((k, v, type(v)) for k, v in attributes.items())
+        shared = self._attributes.get(shared_key)
+        if shared is None:
+            if len(self._attributes) >= _SHARED_ATTRIBUTES_MAX:
+                self._attributes.clear()
+            shared = self._attributes[shared_key] = attributes
+        return _BufferedMetricUpdate(metric, value, shared)
 
 
 BufferedMetricKind = NewType("BufferedMetricKind", int)
@@ -499,6 +516,15 @@ class TelemetryConfig:
 # --- the program's own metrics ----------------------------------------------------------------------------------------
 
 
+def _joined(
+    attributes: temporalio.common.MetricAttributes, others: temporalio.common.MetricAttributes
+) -> temporalio.common.MetricAttributes:
+    for key, value in others.items():
+        if not isinstance(value, (str, int, float, bool)):
+            raise TypeError(f"Invalid value type for key {key!r}: {type(value).__name__}, not str, int, float or bool")
+    return {**attributes, **others}
+
+
 class _MetricMeter(temporalio.common.MetricMeter):
     """Makes metrics of the program in the core."""
 
@@ -543,7 +569,7 @@ class _MetricMeter(temporalio.common.MetricMeter):
     def with_additional_attributes(
         self, additional_attributes: temporalio.common.MetricAttributes
     ) -> temporalio.common.MetricMeter:
-        return _MetricMeter(self._runtime, {**self._attributes, **additional_attributes})
+        return _MetricMeter(self._runtime, _joined(self._attributes, additional_attributes))
 
 
 class _Metric(temporalio.common.MetricCommon):
@@ -584,13 +610,13 @@ class _Metric(temporalio.common.MetricCommon):
             self._name,
             self._description,
             self._unit,
-            {**self._attributes, **additional_attributes},
+            _joined(self._attributes, additional_attributes),
         )
 
     def _record(self, value: float, additional_attributes: temporalio.common.MetricAttributes | None) -> None:
         if value < 0:
             raise ValueError("Metric value cannot be negative")
-        attributes = {**self._attributes, **additional_attributes} if additional_attributes else self._attributes
+        attributes = _joined(self._attributes, additional_attributes) if additional_attributes else self._attributes
         self._runtime.record_metric(self._number, value, dict(attributes))
 
 

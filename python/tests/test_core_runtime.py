@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import temporalio.runtime
 from temporalio import _core
 
 COUNTER, GAUGE, DURATION = 0, 1, 5
@@ -132,3 +133,33 @@ def test_metrics_are_sent_to_a_collector() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_updates_with_equal_attributes_share_them_and_their_metric() -> None:
+    buffer = temporalio.runtime.MetricBuffer(100)
+    meter = temporalio.runtime.Runtime(telemetry=temporalio.runtime.TelemetryConfig(metrics=buffer)).metric_meter
+    counter = meter.create_counter("n", "described", "u")
+    others = counter.with_additional_attributes({"kind": 1})
+    counter.add(1)
+    others.add(2)
+    others.add(3, {"kind": True})
+    first = buffer.retrieve_updates()
+    assert [dict(u.attributes).get("kind") for u in first] == [None, 1, True] and first[2].attributes["kind"] is True
+    counter.add(4)
+    others.add(5)
+    second = buffer.retrieve_updates()
+    for before, after in zip(first, second, strict=False):
+        assert before.metric is after.metric and before.attributes is after.attributes
+
+
+def test_attributes_of_other_types_are_refused() -> None:
+    telemetry = temporalio.runtime.TelemetryConfig(metrics=temporalio.runtime.MetricBuffer(10))
+    meter = temporalio.runtime.Runtime(telemetry=telemetry).metric_meter
+    bad: Any = {"key": None}
+    for refuse in (
+        lambda: meter.with_additional_attributes(bad),
+        lambda: meter.create_counter("n").with_additional_attributes(bad),
+        lambda: meter.create_counter("n").add(1, bad),
+    ):
+        with pytest.raises(TypeError, match="'key': NoneType"):
+            refuse()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import temporalio.workflow
+from temporalio.worker import ExecuteWorkflowInput, WorkflowInboundInterceptor
 from temporalio.worker.workflow_sandbox import (
     RestrictedWorkflowAccessError,
     SandboxedWorkflowRunner,
@@ -351,3 +352,20 @@ def test_libraries_outside_resolve_annotations_in_the_copy_they_belong_to(driver
     import typing
 
     assert typing.get_type_hints(module.Model)["inner"] is module.Inner
+
+
+class Counting(WorkflowInboundInterceptor):
+    results: list[Any] = []
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        result = await super().execute_workflow(input)
+        self.results.append(result)
+        return result
+
+
+def test_interceptors_stay_outside(driver: type[Driver], isolated: Any) -> None:
+    Counting.results.clear()
+    for _ in range(2):
+        d = driver(isolated.Isolated, '{"color": 1}', runner=SandboxedWorkflowRunner(), interceptor_classes=[Counting])
+        d.start()
+    assert [r[0] for r in Counting.results] == [1, 1]

@@ -380,7 +380,7 @@ def test_a_plain_activity_needs_an_executor() -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="not async and the worker has no activity_executor"):
             Fixture(fails)
-        with pytest.raises(ValueError, match="More than one activity named greet"):
+        with pytest.raises(ValueError, match="More than one of the activities has the name greet"):
             Fixture(greet, greet)
 
     run(main())

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/prng.h"
-#include "capi/payload_size.h"
+#include "core/payload_size.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -312,8 +312,8 @@ static void warn_of_size(const struct connection *c, const struct connection_req
     const struct pb_method *method = pb_method_find(request->path);
     if (method == NULL) return;
     struct payload_size size = payload_size_of(pb_method_request(method), request->body);
-    if (size.payloads > payloads) warn("payloads are larger than the size to warn of", request->path, size.payloads, payloads);
-    if (size.memo > memo) warn("a memo is larger than the size to warn of", request->path, size.memo, memo);
+    if (size.payloads > payloads) warn("[TMPRL1103] Attempted to upload payloads with size that exceeded the warning limit.", request->path, size.payloads, payloads);
+    if (size.memo > memo) warn("[TMPRL1103] Attempted to upload memo with size that exceeded the warning limit.", request->path, size.memo, memo);
 }
 
 bool connection_call_start(struct connection *connection, const struct connection_request *request,
@@ -497,7 +497,7 @@ err connection_create(struct connection **out, struct runtime *runtime, const st
     connection_set_metadata(c, o->metadata);
     connection_set_api_key(c, o->api_key);
     struct grpc_client_options options = {
-        .target = o->target, .tls = o->has_tls ? &o->tls : NULL, .server_name = o->server_name, .authority = o->authority,
+        .target = o->target, .tls = o->has_tls ? &o->tls : NULL, .server_name = o->server_name, .verified_name = o->verified_name, .authority = o->authority,
         .proxy = o->proxy, .proxy_user = o->proxy_user, .proxy_password = o->proxy_password, .connect_timeout = o->connect_timeout,
         .keepalive_interval = o->has_keepalive ? o->keepalive_interval : duration_s(-1), .keepalive_timeout = o->keepalive_timeout,
         .keepalive_without_calls = o->has_keepalive,

@@ -32,7 +32,8 @@ struct connection_options {
     struct str target;
     bool has_tls;
     struct tls_options tls;
-    struct str server_name;          /* for SNI and certificate check */
+    struct str server_name;          /* sent as SNI [the target's host] */
+    struct str verified_name;        /* of the certificate [server_name] */
     struct str authority;
     struct str api_key;              /* sent as "authorization: Bearer …" unless metadata has that header */
     struct grpc_metadata metadata;   /* of every call */

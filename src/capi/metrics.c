@@ -102,11 +102,11 @@ void metrics_unref(struct metrics *metrics)
 }
 
 /* Overrides are in the unit of the page. */
-static const struct metrics_buckets *find_buckets(struct metrics *m, struct str base, enum metrics_kind kind)
+static const struct metrics_buckets *find_buckets(struct metrics *m, struct str base, struct str name, enum metrics_kind kind)
 {
     const struct metrics_buckets *found = NULL;
     for (size_t i = 0; i < m->options.buckets_count && found == NULL; i++)
-        if (str_equal(m->options.buckets[i].metric, base)) found = &m->options.buckets[i];
+        if (str_equal(m->options.buckets[i].metric, base) || str_equal(m->options.buckets[i].metric, name)) found = &m->options.buckets[i];
     if (found == NULL) return kind == METRICS_DURATION ? &duration_buckets : &number_buckets;
     if (kind != METRICS_DURATION || !m->options.durations_as_seconds) return found;
     struct metrics_buckets *scaled = arena_new(&m->arena, struct metrics_buckets);
@@ -126,9 +126,10 @@ int metrics_register(struct metrics *m, enum metrics_kind kind, struct str name,
             m->instruments = xrealloc(m->instruments, m->instrument_capacity * sizeof *m->instruments);
         }
         struct str prefix = is_own ? STR_EMPTY : m->options.prefix, base = arena_str(&m->arena, name);
+        struct str full = arena_printf(&m->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name));
         m->instruments[m->instrument_count++] = (struct instrument){
-            .kind = kind, .base = base, .name = arena_printf(&m->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name)),
-            .description = arena_str(&m->arena, description), .unit = arena_str(&m->arena, unit), .buckets = find_buckets(m, base, kind),
+            .kind = kind, .base = base, .name = full,
+            .description = arena_str(&m->arena, description), .unit = arena_str(&m->arena, unit), .buckets = find_buckets(m, base, full, kind),
         };
     }
     pthread_mutex_unlock(&m->mutex);

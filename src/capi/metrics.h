@@ -18,7 +18,7 @@ enum metrics_kind { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM, METRICS_F
 enum metrics_label_kind { METRICS_TEXT, METRICS_INT, METRICS_FLOAT, METRICS_BOOL };
 struct metrics_label { struct str key, value; enum metrics_label_kind kind; };
 
-struct metrics_buckets { struct str metric; double bounds[METRICS_BUCKETS_MAX]; size_t count; }; /* name without prefix */
+struct metrics_buckets { struct str metric; double bounds[METRICS_BUCKETS_MAX]; size_t count; }; /* name with or without prefix */
 
 struct metrics_options {
     struct str prefix; /* e.g. "temporal_" */

@@ -36,18 +36,20 @@ TEST(a_counter_adds_and_a_gauge_is_set)
 
 TEST(a_histogram_counts_what_is_at_most_each_bound)
 {
-    struct metrics_buckets own = {STR("latency"), {0.001, 0.01}, 2};
-    struct metrics *m = metrics_create(&(struct metrics_options){
-        .prefix = STR("t_"), .buckets = &own, .buckets_count = 1, .has_unit_suffix = true, .durations_as_seconds = true, .has_counter_suffix = true});
-    int latency = metrics_register(m, METRICS_DURATION, STR("latency"), STR_EMPTY, STR("ms"), false);
-    metrics_record(m, metrics_register(m, METRICS_COUNTER, STR("n"), STR_EMPTY, STR_EMPTY, false), 1, NULL, 0);
-    metrics_record(m, latency, 1, NULL, 0); /* ms */
-    metrics_record(m, latency, 5, NULL, 0);
-    metrics_record(m, latency, 500, NULL, 0);
-    check(has_line(m, "t_latency_seconds_bucket{le=\"0.001\"} 1\nt_latency_seconds_bucket{le=\"0.01\"} 2\nt_latency_seconds_bucket{le=\"+Inf\"} 3\n"));
-    check(has_line(m, "t_latency_seconds_sum{} 0.506\nt_latency_seconds_count{} 3\n"));
-    check(has_line(m, "t_n_total{} 1\n"));
-    metrics_unref(m);
+    for (int is_full = 0; is_full < 2; is_full++) { /* named with and without the prefix */
+        struct metrics_buckets own = {is_full ? STR("t_latency") : STR("latency"), {0.001, 0.01}, 2};
+        struct metrics *m = metrics_create(&(struct metrics_options){
+            .prefix = STR("t_"), .buckets = &own, .buckets_count = 1, .has_unit_suffix = true, .durations_as_seconds = true, .has_counter_suffix = true});
+        int latency = metrics_register(m, METRICS_DURATION, STR("latency"), STR_EMPTY, STR("ms"), false);
+        metrics_record(m, metrics_register(m, METRICS_COUNTER, STR("n"), STR_EMPTY, STR_EMPTY, false), 1, NULL, 0);
+        metrics_record(m, latency, 1, NULL, 0); /* ms */
+        metrics_record(m, latency, 5, NULL, 0);
+        metrics_record(m, latency, 500, NULL, 0);
+        check(has_line(m, "t_latency_seconds_bucket{le=\"0.001\"} 1\nt_latency_seconds_bucket{le=\"0.01\"} 2\nt_latency_seconds_bucket{le=\"+Inf\"} 3\n"));
+        check(has_line(m, "t_latency_seconds_sum{} 0.506\nt_latency_seconds_count{} 3\n"));
+        check(has_line(m, "t_n_total{} 1\n"));
+        metrics_unref(m);
+    }
 }
 
 static int taken;

@@ -2,6 +2,7 @@
  * effects: calls go to the runtime by mail, activations to the queue; hooks run when the lock has been given back. */
 #include "capi/worker.h"
 
+#include "base/log.h"
 #include "base/map.h"
 #include "capi/load.h"
 
@@ -66,8 +67,21 @@ struct telling {
 
 static void on_called(void *arg, const struct grpc_response *response);
 
+/* What the server is told of a failed workflow task is worth a line here: it is tried again and again until somebody looks. */
+static void log_failure(const struct worker *w, const struct core_effect *e)
+{
+    char *run = str_dup_c(e->id), *why = str_dup_c(e->text), *queue = str_dup_c(w->task_queue);
+    if (e->cause == WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE)
+        log_error("temporal_worker", "[TMPRL1103] Attempted to upload payloads with size that exceeded the error limit.", "run_id", run, "failure", why);
+    log_warn("temporal_worker", "Failing workflow task", "run_id", run, "task_queue", queue, "failure", why);
+    free(run);
+    free(why);
+    free(queue);
+}
+
 static void carry_call(struct worker *w, struct core_effect *e)
 {
+    if (e->rpc == CORE_WORKFLOW_FAILED) log_failure(w, e);
     struct worker_call *call = xcalloc(1, sizeof *call);
     call->worker = w;
     call->id = e->call_id;

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-static const duration timeout_margin = {5 * NS_PER_S};
+static const duration timeout_margin = {4 * NS_PER_S};
 
 struct activity {
     struct str token;                 /* own memory, behind the struct */

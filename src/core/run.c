@@ -186,9 +186,9 @@ err run_diverge(struct run *run, const char *format, ...)
     return e;
 }
 
-void run_give_up(struct run *run, struct str message)
+void run_give_up(struct run *run, int32_t cause, struct str message)
 {
-    (void)!run_fail(run, WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED, "%.*s", STR_ARG(message));
+    (void)!run_fail(run, cause, "%.*s", STR_ARG(message));
 }
 
 /* SipHash-1-3 with a zero key over the text and a byte 0xFF. */

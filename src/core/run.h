@@ -137,7 +137,7 @@ const struct run_failure *run_failure(const struct run *run);
 #define RUN_CORE_FLAGS (UINT64_C(1) << 1 | UINT64_C(1) << 2 | UINT64_C(1) << 3 | UINT64_C(1) << 4)
 
 /* Makes the run a failed one. */
-void run_give_up(struct run *run, struct str message);
+void run_give_up(struct run *run, int32_t cause, struct str message);
 
 /* The seed that a run id stands for. The same run id gives the same numbers in the official SDKs, so that random
  * values of workflows replay there and here (observed through the public random_seed()). */

@@ -319,6 +319,7 @@ struct local {
     struct machine *machine;
     char *bytes;                         /* the encoded ScheduleLocalActivity */
     size_t size;
+    struct buf metadata;                 /* an encoded UserMetadata for the marker; empty: none */
     instant original_schedule_time;
     uint64_t scheduled_in;               /* the completion that asked for it */
     bool is_taken, is_cancel_wanted;

@@ -18,6 +18,7 @@ static const struct { struct str path; bool is_long_poll, is_retried; } rpcs[COR
     [CORE_ACTIVITY_FAILED] = {PATH("RespondActivityTaskFailed"), false, true},
     [CORE_ACTIVITY_CANCELED] = {PATH("RespondActivityTaskCanceled"), false, true},
     [CORE_SHUTDOWN_WORKER] = {PATH("ShutdownWorker"), false, false},
+    [CORE_DESCRIBE_NAMESPACE] = {PATH("DescribeNamespace"), false, true},
 };
 struct str core_rpc_path(enum core_rpc rpc)
 {
@@ -76,7 +77,7 @@ void core_effect_free(struct core_effect *effect)
     free(effect);
 }
 
-struct call *worker_call(struct core_worker *w, enum core_rpc rpc, struct buf *request, struct str key)
+struct call *worker_call(struct core_worker *w, enum core_rpc rpc, struct buf *request, struct str key, struct str text)
 {
     struct call *call = xcalloc(1, sizeof *call + key.size);
     call->id = ++w->next_call_id;
@@ -84,7 +85,7 @@ struct call *worker_call(struct core_worker *w, enum core_rpc rpc, struct buf *r
     if (key.size != 0) memcpy(call + 1, key.data, key.size);
     call->key = str_make(call + 1, key.size);
     map_u64_put(&w->calls, call->id, call);
-    struct core_effect *e = worker_effect(w, EFFECT_CALL, STR_EMPTY, STR_EMPTY);
+    struct core_effect *e = worker_effect(w, EFFECT_CALL, key, text);
     e->rpc = rpc;
     e->call_id = call->id;
     e->is_long_poll = rpcs[rpc].is_long_poll;
@@ -202,6 +203,10 @@ void core_worker_start(struct core_worker *w, instant now)
     if (w->options->is_replayer || w->is_started) return;
     w->is_started = true;
     worker_count(w, METRIC_WORKER_START, 1, STR_EMPTY);
+    if (w->options->checks_payload_size && !w->options->no_workflows) {
+        pb_ws_DescribeNamespaceRequest request = {.namespace = w->options->namespace};
+        WORKER_CALL(w, CORE_DESCRIBE_NAMESPACE, pb_ws_DescribeNamespaceRequest, &request, STR_EMPTY);
+    }
     pollers_fill(w, now);
 }
 
@@ -288,6 +293,19 @@ static void polled(struct core_worker *w, struct call *call, int code, struct st
     pollers_fill(w, now);
 }
 
+/* A server that tells no limits, or does not answer, is left to refuse what is too large. */
+static void take_limits(struct core_worker *w, struct str response)
+{
+    struct arena arena;
+    arena_init(&arena, 1024, 0);
+    pb_ws_DescribeNamespaceResponse *r;
+    if (PB_DECODE_ALIAS(&arena, response, pb_ws_DescribeNamespaceResponse, &r) == ERR_NONE && r->namespace_info != NULL && r->namespace_info->limits != NULL) {
+        w->payloads_size_max = r->namespace_info->limits->blob_size_limit_error;
+        w->memo_size_max = r->namespace_info->limits->memo_size_limit_error;
+    }
+    arena_fini(&arena);
+}
+
 void core_worker_called(struct core_worker *w, uint64_t call_id, int code, struct str response, instant now)
 {
     struct call *call = map_u64_remove(&w->calls, call_id);
@@ -300,6 +318,7 @@ void core_worker_called(struct core_worker *w, uint64_t call_id, int code, struc
     case CORE_QUERY_COMPLETED: runs_answered(w, call->rpc, call->key, code, response, now); break;
     case CORE_GET_HISTORY: runs_fetched(w, call->key, code, response, now); break;
     case CORE_HEARTBEAT: activity_heartbeat_answered(w, call->key, code, response, now); break;
+    case CORE_DESCRIBE_NAMESPACE: if (code == GRPC_OK) take_limits(w, response); break;
     default: break; /* nothing more to do; errors of lost tasks are the server's to sort out */
     }
     free(call);
@@ -315,7 +334,7 @@ void core_worker_shutdown(struct core_worker *w, instant now)
     worker_timer_off(w, &w->fill_timer);
     struct call *call;
     for (size_t at = 0; (call = map_u64_next(&w->calls, &at, NULL)) != NULL;)
-        if (rpcs[call->rpc].is_long_poll) worker_effect(w, EFFECT_CANCEL_CALL, STR_EMPTY, STR_EMPTY)->call_id = call->id;
+        if (rpcs[call->rpc].is_long_poll || call->rpc == CORE_DESCRIBE_NAMESPACE) worker_effect(w, EFFECT_CANCEL_CALL, STR_EMPTY, STR_EMPTY)->call_id = call->id;
     for (int k = 0; k < SLOT_KIND_COUNT; k++) slots_close(w, &w->slots[k]);
     if (w->is_started && !w->is_fatal) {
         pb_ws_ShutdownWorkerRequest request = {

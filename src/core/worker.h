@@ -22,7 +22,7 @@ struct core_worker;
 enum core_rpc {
     CORE_POLL_WORKFLOW, CORE_POLL_ACTIVITY, CORE_WORKFLOW_COMPLETED, CORE_WORKFLOW_FAILED, CORE_QUERY_COMPLETED,
     CORE_GET_HISTORY, CORE_HEARTBEAT, CORE_ACTIVITY_COMPLETED, CORE_ACTIVITY_FAILED, CORE_ACTIVITY_CANCELED,
-    CORE_SHUTDOWN_WORKER, CORE_RPC_COUNT,
+    CORE_SHUTDOWN_WORKER, CORE_DESCRIBE_NAMESPACE, CORE_RPC_COUNT,
 };
 struct str core_rpc_path(enum core_rpc rpc); /* "/temporal.api.workflowservice.v1.WorkflowService/…" */
 
@@ -51,6 +51,7 @@ struct core_effect {
     struct buf bytes;
     struct str id, text;         /* behind the struct */
     int code;                    /* EFFECT_FATAL: gRPC code */
+    int32_t cause;               /* CORE_WORKFLOW_FAILED: why; `id` is the run's, `text` the failure's message */
 };
 
 /* The names of what is counted: those of the official SDKs. */

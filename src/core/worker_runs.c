@@ -1,5 +1,6 @@
 /* The cache of runs: tasks come in, activations and answers go out, runs are built, kept and let go. */
 #include "core/worker_state.h"
+#include "core/payload_size.h"
 
 #include <stdlib.h>
 
@@ -177,6 +178,24 @@ static void answer_completed(struct core_worker *w, struct entry *entry, pb_ws_R
     worker_timer_off(w, &entry->heartbeat);
 }
 
+static void fail_run(struct core_worker *w, struct entry *entry, instant now);
+
+/* Whether the answer holds more than the server takes, which then ends the workflow without a chance to mend the code. */
+static bool is_beyond_limits(const struct core_worker *w, const pb_ws_RespondWorkflowTaskCompletedRequest *request, struct arena *arena, struct str *message)
+{
+    size_t payloads_max = w->payloads_size_max > 0 ? (size_t)w->payloads_size_max : SIZE_MAX, memo_max = w->memo_size_max > 0 ? (size_t)w->memo_size_max : SIZE_MAX;
+    if (payloads_max == SIZE_MAX && memo_max == SIZE_MAX) return false;
+    if (PB_SIZE(pb_ws_RespondWorkflowTaskCompletedRequest, request) <= size_min(payloads_max, memo_max)) return false;
+    struct payload_size size = payload_size_of(&pb_ws_RespondWorkflowTaskCompletedRequest_type,
+                                               PB_ENCODE_ARENA(pb_ws_RespondWorkflowTaskCompletedRequest, request, arena));
+    if (size.payloads > payloads_max)
+        *message = arena_printf(arena, "[TMPRL1103] payloads of this workflow task take %zu bytes; the server takes at most %zu", size.payloads, payloads_max);
+    else if (size.memo > memo_max)
+        *message = arena_printf(arena, "[TMPRL1103] a memo of this workflow task takes %zu bytes; the server takes at most %zu", size.memo, memo_max);
+    else return false;
+    return true;
+}
+
 static void respond(struct core_worker *w, struct entry *entry, instant now)
 {
     struct arena arena;
@@ -187,7 +206,14 @@ static void respond(struct core_worker *w, struct entry *entry, instant now)
     release_eager(w, entry, eager);
     worker_count(w, METRIC_WORKFLOW_TASK_EXECUTION_LATENCY, ms_between(now, run_current_task(entry->run)->received_at),
                  run_workflow_type(entry->run));
-    answer_completed(w, entry, &request, &arena);
+    struct str too_large;
+    if (is_beyond_limits(w, &request, &arena, &too_large)) {
+        release_eager(w, entry, 0);
+        run_give_up(entry->run, WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE, too_large);
+        fail_run(w, entry, now);
+    } else {
+        answer_completed(w, entry, &request, &arena);
+    }
     arena_fini(&arena);
 }
 
@@ -248,7 +274,10 @@ static void answer_failed(struct core_worker *w, struct entry *entry, int32_t ca
         .task_token = run_current_task(entry->run)->poll->task_token, .identity = w->options->identity, .namespace = w->options->namespace,
         .cause = cause != 0 ? cause : WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE, .failure = failure,
         .worker_version = worker_stamp(w, &arena), .deployment_options = worker_deployment(w, &arena)};
-    WORKER_CALL(w, CORE_WORKFLOW_FAILED, pb_ws_RespondWorkflowTaskFailedRequest, &request, run_id(entry->run));
+    struct buf bytes = {0};
+    PB_ENCODE(pb_ws_RespondWorkflowTaskFailedRequest, &request, &bytes);
+    (void)worker_call(w, CORE_WORKFLOW_FAILED, &bytes, run_id(entry->run), failure->message);
+    container_of(w->effects.prev, struct core_effect, link)->cause = request.cause;
     entry->is_answering = true;
     arena_fini(&arena);
 }
@@ -437,7 +466,7 @@ void runs_answered(struct core_worker *w, enum core_rpc rpc, struct str id, int 
         pb_failure_Failure told = {.message = STR("the answer to the workflow task is larger than the server accepts")};
         release_eager(w, entry, 0);
         answer_failed(w, entry, WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE, &told);
-        run_give_up(entry->run, told.message);
+        run_give_up(entry->run, WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE, told.message);
         return;
     } else {
         release_eager(w, entry, 0);

@@ -133,6 +133,7 @@ struct core_worker {
     instant cancel_activities_at;
     double memory_usage, cpu_usage;
     bool has_sample;
+    int64_t payloads_size_max, memo_size_max; /* what the server takes; 0: not known, or not to be checked */
     struct timer fill_timer, grace_timer;
     instant activity_allowed_at;       /* max_activities_per_second */
 
@@ -146,12 +147,12 @@ struct core_worker {
 
 struct core_effect *worker_effect(struct core_worker *w, enum core_effect_kind kind, struct str id, struct str text);
 /* Adds EFFECT_CALL for an encoded request. The buffer is taken. key: copied. */
-struct call *worker_call(struct core_worker *w, enum core_rpc rpc, struct buf *request, struct str key);
+struct call *worker_call(struct core_worker *w, enum core_rpc rpc, struct buf *request, struct str key, struct str text);
 #define WORKER_CALL(w, rpc, name, request, key)                      \
     ({                                                               \
         struct buf call_bytes_ = {0};                                \
         PB_ENCODE(name, (request), &call_bytes_);                    \
-        worker_call((w), (rpc), &call_bytes_, (key));                \
+        worker_call((w), (rpc), &call_bytes_, (key), STR_EMPTY);     \
     })
 void worker_count(struct core_worker *w, enum core_metric metric, double value, struct str label);
 void worker_count_activity(struct core_worker *w, enum core_metric metric, double value, struct str activity_type, struct str workflow_type);

@@ -373,6 +373,41 @@ TEST(a_failed_activation_fails_the_task_once)
     }
 }
 
+TEST(an_answer_beyond_the_servers_limits_fails_the_task)
+{
+    static const struct { bool checks; int64_t limit; bool is_sent; } cases[] = {{true, 100000, true}, {true, 0, true}, {true, 1, false}, {false, 1, true}};
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct fixture f;
+        fixture_init(&f);
+        load(&f, "hello.json");
+        f.options.checks_payload_size = cases[i].checks;
+        fixture_start(&f);
+        pb_namespace_NamespaceInfo_Limits limits = {.blob_size_limit_error = cases[i].limit};
+        pb_namespace_NamespaceInfo info = {.limits = &limits};
+        pb_ws_DescribeNamespaceResponse described = {.namespace_info = &info};
+        struct core_effect *describe = next(&f, EFFECT_CALL, CORE_DESCRIBE_NAMESPACE);
+        check((describe != NULL) == cases[i].checks);
+        if (describe != NULL) answer(&f, describe, &pb_ws_DescribeNamespaceResponse_type, &described);
+        give_task(&f, 1, 3, "r1");
+        check(next(&f, EFFECT_ACTIVATION, 0) != NULL);
+        pb_core_CompleteWorkflow end = {.result = pb_payload_new(&f.arena, STR("json/plain"), STR("\"result\""))};
+        pb_core_Command c = {.variant_case = pb_core_Command_complete_workflow_tag, .complete_workflow = &end}, *commands[] = {&c};
+        complete(&f, &(pb_core_Completion){.run_id = STR("r1"), .commands = commands, .commands_count = 1});
+        check((next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED) != NULL) == cases[i].is_sent);
+        struct core_effect *failed = next(&f, EFFECT_CALL, CORE_WORKFLOW_FAILED);
+        check((failed != NULL) == !cases[i].is_sent);
+        if (failed != NULL) {
+            check_int(failed->cause, WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE);
+            check_str(failed->id, "r1");
+            check(str_starts_with(failed->text, STR("[TMPRL1103] payloads of this workflow task take ")));
+            pb_ws_RespondWorkflowTaskFailedResponse ok = {0};
+            answer(&f, failed, &pb_ws_RespondWorkflowTaskFailedResponse_type, &ok);
+            check_int(sdk(&f), REMOVAL_REASON_WORKFLOW_TASK_FAILED);
+        }
+        fixture_fini(&f);
+    }
+}
+
 TEST(an_answer_the_server_refuses_ends_the_cached_run)
 {
     struct fixture f;
@@ -569,7 +604,8 @@ static void schedule_local(struct fixture *f, int64_t threshold_ms)
     pb_core_ScheduleLocalActivity s = {.seq = 1, .activity_type = STR("say"), .retry_policy = &policy,
                                        .start_to_close_timeout = pb_duration_new(&f->arena, duration_s(5)),
                                        .local_retry_threshold = pb_duration_new(&f->arena, duration_ms(threshold_ms))};
-    pb_core_Command c = {.variant_case = pb_core_Command_schedule_local_activity_tag, .schedule_local_activity = &s}, *commands[] = {&c};
+    pb_sdk_UserMetadata metadata = {.summary = pb_payload_new(&f->arena, STR("json/plain"), STR("\"why\""))};
+    pb_core_Command c = {.variant_case = pb_core_Command_schedule_local_activity_tag, .schedule_local_activity = &s, .user_metadata = &metadata}, *commands[] = {&c};
     pb_core_Completion completion = {.run_id = STR("r1"), .commands = commands, .commands_count = 1};
     complete(f, &completion);
 }
@@ -633,6 +669,8 @@ TEST(a_result_of_a_local_activity_is_a_marker_and_a_job)
     check_int(r->commands_count, 1);
     const pb_command_RecordMarkerCommandAttributes *m = r->commands[0]->record_marker_command_attributes;
     check_str(m->marker_name, "core_local_activity");
+    check(r->commands[0]->user_metadata != NULL);
+    if (r->commands[0]->user_metadata != NULL) check_str(r->commands[0]->user_metadata->summary->data, "\"why\"");
     struct str data = STR_EMPTY;
     for (size_t i = 0; i < m->details_count; i++)
         if (str_equal_c(m->details[i]->key, "data")) data = m->details[i]->value->payloads[0]->data;

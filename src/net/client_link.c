@@ -220,7 +220,7 @@ static void start_tls(struct client_link *link)
         return;
     }
     link->phase = PHASE_TLS;
-    link->socket->pipe.tls = tls_create(link->options.tls, false, link->options.server_name);
+    link->socket->pipe.tls = tls_create(link->options.tls, false, link->options.server_name, link->options.verified_name);
     pipe_write_tls(&link->socket->pipe);
 }
 

@@ -18,7 +18,7 @@ struct client_link_options {
     struct str tunnel; /* "host:port" to ask a proxy for; empty: no proxy */
     struct str proxy_user, proxy_password;
     struct tls_context *tls; /* NULL: clear text */
-    struct str server_name, authority, user_agent;
+    struct str server_name, verified_name, authority, user_agent;
     size_t message_size_max;
     duration connect_timeout, keepalive_interval, keepalive_timeout, idle_max;
     bool keepalive_without_calls;

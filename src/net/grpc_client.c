@@ -418,6 +418,7 @@ static void fill_options(struct grpc_client *client, const struct grpc_client_op
     o->tls = NULL;
     o->target = arena_str(&client->strings, options->target);
     o->server_name = arena_str(&client->strings, options->server_name);
+    o->verified_name = arena_str(&client->strings, options->verified_name);
     o->authority = arena_str(&client->strings, options->authority);
     o->proxy = arena_str(&client->strings, options->proxy);
     o->proxy_user = arena_str(&client->strings, options->proxy_user);
@@ -455,6 +456,7 @@ static err fill_link_options(struct grpc_client *client, struct arena *arena, st
     l->proxy_password = o->proxy_password;
     l->tls = client->tls;
     l->server_name = o->server_name;
+    l->verified_name = o->verified_name;
     l->authority = o->authority;
     l->user_agent = o->user_agent;
     l->message_size_max = o->message_size_max;

@@ -27,7 +27,8 @@ enum grpc_client_state { GRPC_CLIENT_IDLE, GRPC_CLIENT_CONNECTING, GRPC_CLIENT_R
 struct grpc_client_options {
     struct str target;                 /* "host:port", "[::1]:7233"; port [7233] */
     const struct tls_options *tls;     /* [NULL: clear text] */
-    struct str server_name;            /* for SNI and the certificate check [the target's host] */
+    struct str server_name;            /* sent as SNI [the target's host] */
+    struct str verified_name;          /* the name that the server's certificate must be for [server_name] */
     struct str authority;              /* the :authority header [server_name, else the target] */
     struct str proxy;                  /* [none] "host:port" of an HTTP proxy, reached in clear text by CONNECT */
     struct str proxy_user, proxy_password; /* basic authentication, when proxy_user is not empty */

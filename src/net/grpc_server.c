@@ -323,7 +323,7 @@ static void connection_start(struct connection *c)
     }
     uv_tcp_nodelay(&c->pipe.tcp, 1);
     note_peer(c);
-    if (server->tls != NULL) c->pipe.tls = tls_create(server->tls, true, STR_EMPTY);
+    if (server->tls != NULL) c->pipe.tls = tls_create(server->tls, true, STR_EMPTY, STR_EMPTY);
     list_push(&server->connections, &c->link);
     server->connection_count++;
     server->core.stats.connection_count++;

@@ -169,20 +169,23 @@ void tls_context_unref(struct tls_context *context)
 
 /* ---- engines */
 
-static void expect_name(SSL *ssl, struct str server_name)
+static bool is_address(const char *name)
 {
-    char *name = str_dup_c(server_name);
     unsigned char address[16];
-    if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name);
-    } else {
-        SSL_set_tlsext_host_name(ssl, name);
-        SSL_set1_host(ssl, name);
-    }
-    free(name);
+    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 }
 
-struct tls *tls_create(struct tls_context *context, bool is_server, struct str server_name)
+static void expect_names(SSL *ssl, struct str sni, struct str verified)
+{
+    char *name = str_dup_c(sni), *checked = str_dup_c(str_is_empty(verified) ? sni : verified);
+    if (name[0] != '\0' && !is_address(name)) SSL_set_tlsext_host_name(ssl, name);
+    if (is_address(checked)) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), checked);
+    else if (checked[0] != '\0') SSL_set1_host(ssl, checked);
+    free(name);
+    free(checked);
+}
+
+struct tls *tls_create(struct tls_context *context, bool is_server, struct str sni, struct str verified)
 {
     struct tls *tls = xcalloc(1, sizeof *tls);
     tls->context = tls_context_ref(context);
@@ -196,7 +199,7 @@ struct tls *tls_create(struct tls_context *context, bool is_server, struct str s
         SSL_set_accept_state(tls->ssl);
     } else {
         SSL_set_connect_state(tls->ssl);
-        if (!str_is_empty(server_name)) expect_name(tls->ssl, server_name);
+        expect_names(tls->ssl, sni, verified);
         ERR_clear_error();
         (void)SSL_do_handshake(tls->ssl); /* writes the first message; there is nothing to read yet */
     }

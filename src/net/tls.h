@@ -27,8 +27,8 @@ struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context); /* NULL allowed */
 
 struct tls;
-/* server_name: client: sent as SNI and checked against the certificate; a server ignores it. Keeps a reference to context. */
-struct tls *tls_create(struct tls_context *context, bool is_server, struct str server_name);
+/* For a client: sni is sent, the certificate must be for verified [sni]; a server ignores both. Keeps a reference to context. */
+struct tls *tls_create(struct tls_context *context, bool is_server, struct str sni, struct str verified);
 void tls_destroy(struct tls *tls); /* NULL allowed */
 
 /* Feeds bytes from the wire and appends what they decrypt to `plain`. Handshake bytes to send wait in tls_output.

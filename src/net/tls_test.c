@@ -131,6 +131,21 @@ static void check_refused(struct tls_fixture *t, const char *word)
 }
 
 static void by_wrong_name(struct tls_fixture *t) { t->f->client_options.server_name = STR("elsewhere.test"); }
+static void verified_by_name(struct tls_fixture *t)
+{
+    t->f->client_options.server_name = STR("elsewhere.test");
+    t->f->client_options.verified_name = STR("perdure.test");
+}
+TEST(the_certificate_may_be_for_another_name_than_the_one_asked_for)
+{
+    struct tls_fixture *t = start(verified_by_name);
+    struct result *r = fixture_ask(t->f, "Headers", STR("x"));
+    check_int(r->code, GRPC_OK);
+    check(memmem(r->body.data, r->body.size, "authority=elsewhere.test;", 25) != NULL);
+    stop(t);
+}
+static void verified_by_wrong_name(struct tls_fixture *t) { t->f->client_options.verified_name = STR("elsewhere.test"); }
+TEST(a_name_to_verify_is_not_optional) { check_refused(start(verified_by_wrong_name), "ostname mismatch"); }
 TEST(a_certificate_of_another_name_is_refused) { check_refused(start(by_wrong_name), "ostname mismatch"); }
 
 static void trusting_a_stranger(struct tls_fixture *t) { t->client_tls.ca = t->stranger.certificate_pem; }

@@ -330,7 +330,7 @@ err attributes_check(const struct attribute_registry *registry, pb_common_Search
     for (size_t i = 0; i < attributes->indexed_fields_count; i++) {
         struct str name = attributes->indexed_fields[i]->key;
         const struct attribute *a = attribute_find(registry, name);
-        if (a == NULL) return error_set(error, arena, ERR_INVALID, "the namespace has no search attribute %.*s", STR_ARG(name));
+        if (a == NULL) return error_set(error, arena, ERR_INVALID, "the namespace has no search attribute %.*s, there is no mapping defined for it", STR_ARG(name));
         if (a->field != FIELD_ATTRIBUTE && a->field != FIELD_DIVISION) {
             return error_set(error, arena, ERR_INVALID, "the search attribute %.*s is set by the server alone", STR_ARG(name));
         }

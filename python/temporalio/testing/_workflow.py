@@ -377,6 +377,22 @@ def _client_with_interceptors(
     return temporalio.client.Client(**config)
 
 
+def _words_of(err: AssertionError) -> str:
+    """What was asserted: the statement itself where it came without words."""
+    import ast
+    import linecache
+    import traceback
+
+    frames = traceback.extract_tb(err.__traceback__)
+    if str(err) or not frames:
+        return str(err)
+    line = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
+    try:
+        return ast.unparse(ast.parse(line))
+    except SyntaxError:  # the first of several lines
+        return line
+
+
 class _AssertionErrorInterceptor(temporalio.client.Interceptor, temporalio.worker.Interceptor):
     """Makes failed assertions in workflows fail the workflow."""
 
@@ -400,6 +416,6 @@ class _AssertionErrorWorkflowInboundInterceptor(temporalio.worker.WorkflowInboun
         try:
             yield None
         except AssertionError as err:
-            failure = temporalio.exceptions.ApplicationError(str(err), type="AssertionError")
+            failure = temporalio.exceptions.ApplicationError(_words_of(err), type="AssertionError")
             failure.__traceback__ = err.__traceback__
             raise failure from None

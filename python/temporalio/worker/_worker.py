@@ -159,7 +159,8 @@ class Worker:
             workflow_task_poller_behavior: How many workflow polls there are.
             activity_task_poller_behavior: How many activity polls there are.
             nexus_task_poller_behavior: How many Nexus polls there are.
-            disable_payload_error_limit: Send payloads that are larger than the server takes.
+            disable_payload_error_limit: Send payloads that are larger than the server takes, which ends the workflow, rather
+                than failing the workflow task, which leaves time to mend its code.
             max_workflow_task_external_storage_concurrency: How many external storage calls a workflow task makes at
                 once.
         """
@@ -366,6 +367,7 @@ class Worker:
             "max_eager_activities": config["max_eager_activity_reservations_per_workflow_task"],
             "disable_eager_activities": config["disable_eager_activity_execution"] or not has_activities,
             "graceful_shutdown_period": duration_ns(config["graceful_shutdown_timeout"]),
+            "checks_payload_size": not config["disable_payload_error_limit"],
             "sdk_name": "temporal-python",
             "sdk_version": _sdk_version(),
         }

@@ -29,12 +29,14 @@ struct marker_data {
     duration backoff;
     const struct pb_common_Payload *result;
     const struct pb_failure_Failure *failure;
+    struct pb_sdk_UserMetadata *user_metadata;
 };
 
 void local_free(struct local *local)
 {
     list_remove(&local->link);
     free(local->bytes);
+    buf_fini(&local->metadata);
     free(local);
 }
 
@@ -64,6 +66,7 @@ err local_schedule(struct run *run, const pb_core_Command *c)
     PB_ENCODE(pb_core_ScheduleLocalActivity, s, &bytes);
     local->bytes = bytes.data;
     local->size = bytes.size;
+    if (c->user_metadata != NULL) PB_ENCODE(pb_sdk_UserMetadata, c->user_metadata, &local->metadata);
     if (s->original_schedule_time != NULL)
         local->original_schedule_time = pb_instant(s->original_schedule_time);
     run->local_count++;
@@ -78,6 +81,8 @@ static void local_resolve(struct run *run, struct machine *m, int32_t outcome, c
     kept->activation_index = run->activation_count;
     if (data->result != NULL) kept->result = PB_CLONE(&run->task_arena, pb_common_Payload, data->result);
     if (data->failure != NULL) kept->failure = PB_CLONE(&run->task_arena, pb_failure_Failure, data->failure);
+    if (m->local->metadata.size != 0 && PB_DECODE(&run->task_arena, buf_view(&m->local->metadata), pb_sdk_UserMetadata, &kept->user_metadata) != ERR_NONE)
+        kept->user_metadata = NULL;
     struct outgoing *out = run_push(run, OUT_MARKER, m, NULL);
     out->marker = MARKER_LOCAL;
     out->extra = kept;
@@ -298,6 +303,7 @@ void local_marker_build(struct run *run UNUSED, struct outgoing *out, struct are
 {
     const struct marker_data *d = out->extra;
     struct buf text = {0};
+    c->user_metadata = d->user_metadata;
     buf_printf(&text, "{\"seq\":%u,\"attempt\":%u,\"activity_id\":", out->seq, d->attempt);
     marker_put_string(&text, out->id);
     buf_append_str(&text, STR(",\"activity_type\":"));

@@ -67,10 +67,8 @@ class SandboxedWorkflowRunner(WorkflowRunner):
         sandbox = Sandbox(self.restrictions)
         with sandbox.entered(is_runtime=False):
             cls = self._load_class(sandbox, det.defn.cls)
-            changes: dict[str, Any] = {"defn": self._definition(det.defn, cls)}
-            if det.interceptor_classes:
-                changes["interceptor_classes"] = [self._load_class(sandbox, c) for c in det.interceptor_classes]
-            inner = _replace(det, changes)
+            # Interceptors are the worker's, not the workflow's: they stay outside, with what they share with the worker
+            inner = _replace(det, {"defn": self._definition(det.defn, cls)})
             instance = self.runner_class().create_instance(inner)
         return _SandboxedInstance(sandbox, instance)
 

@@ -1,7 +1,7 @@
-/* capi/payload_size.h: how large the payloads of a request are, so that a warning can come before a server refuses them.
+/* core/payload_size.h: how large the payloads of a request are, so that something can be said before a server refuses them.
  * Pure; thread: any. */
-#ifndef CAPI_PAYLOAD_SIZE_H
-#define CAPI_PAYLOAD_SIZE_H
+#ifndef CORE_PAYLOAD_SIZE_H
+#define CORE_PAYLOAD_SIZE_H
 
 #include "proto/pb.h"
 

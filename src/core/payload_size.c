@@ -1,4 +1,4 @@
-#include "capi/payload_size.h"
+#include "core/payload_size.h"
 
 #include "proto/api.h"
 

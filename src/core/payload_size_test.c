@@ -1,5 +1,5 @@
 #include "base/test.h"
-#include "capi/payload_size.h"
+#include "core/payload_size.h"
 #include "proto/api.h"
 
 TEST(the_largest_payloads_and_memo_count)
