@@ -187,7 +187,7 @@ static void on_connected(uv_connect_t *connect, int status)
     }
     pipe_set_reading(&socket->pipe, true);
     if (post->tls != NULL) {
-        socket->pipe.tls = tls_create(post->tls, false, post->server_name);
+        socket->pipe.tls = tls_create(post->tls, false, post->server_name, STR_EMPTY);
         pipe_write_tls(&socket->pipe);
     } else {
         send_request(post);
