@@ -64,7 +64,7 @@ int run_activity_unpause(struct cli *cli)
         unpause.activity_case = cli->f.match_all ? pb_batch_BatchOperationUnpauseActivities_match_all_tag : pb_batch_BatchOperationUnpauseActivities_type_tag;
         if (cli->f.match_all) unpause.match_all = true;
         else unpause.type = cli->f.activity_type;
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){
             .operation_case = pb_ws_StartBatchOperationRequest_unpause_activities_operation_tag, .unpause_activities_operation = &unpause});
     }
     struct pb_ws_UnpauseActivityRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli), .identity = cli->f.identity,
@@ -90,7 +90,7 @@ int run_activity_reset(struct cli *cli)
         reset.activity_case = cli->f.match_all ? pb_batch_BatchOperationResetActivities_match_all_tag : pb_batch_BatchOperationResetActivities_type_tag;
         if (cli->f.match_all) reset.match_all = true;
         else reset.type = cli->f.activity_type;
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){
             .operation_case = pb_ws_StartBatchOperationRequest_reset_activities_operation_tag, .reset_activities_operation = &reset});
     }
     struct pb_ws_ResetActivityRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli), .identity = cli->f.identity,
@@ -181,7 +181,7 @@ int run_activity_update_options(struct cli *cli)
         update.activity_case = cli->f.match_all ? pb_batch_BatchOperationUpdateActivityOptions_match_all_tag : pb_batch_BatchOperationUpdateActivityOptions_type_tag;
         if (cli->f.match_all) update.match_all = true;
         else update.type = cli->f.activity_type;
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){
             .operation_case = pb_ws_StartBatchOperationRequest_update_activity_options_operation_tag, .update_activity_options_operation = &update});
     }
     struct pb_ws_UpdateActivityOptionsRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli), .identity = cli->f.identity,

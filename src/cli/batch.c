@@ -31,7 +31,7 @@ struct str batch_reason(struct cli *cli)
     return str_is_empty(cli->f.reason) ? arena_printf(cli->arena, "Requested from CLI by %s", user != NULL ? user : "an unknown user") : cli->f.reason;
 }
 
-int batch_start(struct cli *cli, struct pb_ws_StartBatchOperationRequest *request)
+int batch_job_start(struct cli *cli, struct pb_ws_StartBatchOperationRequest *request)
 {
     struct pb_ws_CountWorkflowExecutionsRequest count = {.namespace = cli->f.namespace, .query = cli->f.query};
     struct pb_ws_CountWorkflowExecutionsResponse *counted;

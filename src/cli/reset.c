@@ -42,7 +42,7 @@ int run_workflow_update_options(struct cli *cli)
     if (!batch_or_one(cli, &batch) || !read_options(cli, &options, &mask)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationUpdateWorkflowExecutionOptions update = {.identity = cli->f.identity, .workflow_execution_options = &options, .update_mask = &mask};
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){
             .operation_case = pb_ws_StartBatchOperationRequest_update_workflow_options_operation_tag, .update_workflow_options_operation = &update});
     }
     struct pb_ws_UpdateWorkflowExecutionOptionsRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
@@ -144,7 +144,7 @@ static int reset_many(struct cli *cli, struct pb_workflow_PostResetOperation *th
         options.build_id = cli->f.build_id;
     } else return cli_fail(cli, "with --query, --type is needed: FirstWorkflowTask, LastWorkflowTask or BuildId");
     if (then != NULL) PB_PUSH(cli->arena, &reset, post_reset_operations) = then;
-    return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_reset_operation_tag, .reset_operation = &reset});
+    return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_reset_operation_tag, .reset_operation = &reset});
 }
 
 static int reset(struct cli *cli, struct pb_workflow_PostResetOperation *then)

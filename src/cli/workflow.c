@@ -65,7 +65,7 @@ int run_workflow_signal(struct cli *cli)
     if (!batch_or_one(cli, &batch) || !cli_payloads(cli, &flags, &request.input)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationSignal signal = {.signal = cli->f.signal_name, .input = request.input, .identity = cli->f.identity};
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_signal_operation_tag, .signal_operation = &signal});
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_signal_operation_tag, .signal_operation = &signal});
     }
     request.workflow_execution = cli_execution(cli);
     request.request_id = cli_uuid(cli);
@@ -80,7 +80,7 @@ int run_workflow_cancel(struct cli *cli)
     if (!batch_or_one(cli, &batch)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationCancellation cancel = {.identity = cli->f.identity};
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_cancellation_operation_tag, .cancellation_operation = &cancel});
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_cancellation_operation_tag, .cancellation_operation = &cancel});
     }
     struct pb_ws_RequestCancelWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
         .identity = cli->f.identity, .request_id = cli_uuid(cli), .reason = cli->f.reason};
@@ -96,7 +96,7 @@ int run_workflow_terminate(struct cli *cli)
     if (!batch_or_one(cli, &batch)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationTermination terminate = {.identity = cli->f.identity};
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_termination_operation_tag, .termination_operation = &terminate});
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_termination_operation_tag, .termination_operation = &terminate});
     }
     struct pb_ws_TerminateWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli),
         .identity = cli->f.identity, .reason = batch_reason(cli)};
@@ -112,7 +112,7 @@ int run_workflow_delete(struct cli *cli)
     if (!batch_or_one(cli, &batch)) return 1;
     if (batch) {
         struct pb_batch_BatchOperationDeletion deletion = {.identity = cli->f.identity};
-        return batch_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_deletion_operation_tag, .deletion_operation = &deletion});
+        return batch_job_start(cli, &(struct pb_ws_StartBatchOperationRequest){.operation_case = pb_ws_StartBatchOperationRequest_deletion_operation_tag, .deletion_operation = &deletion});
     }
     struct pb_ws_DeleteWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .workflow_execution = cli_execution(cli)};
     struct pb_ws_DeleteWorkflowExecutionResponse *response;

@@ -27,6 +27,6 @@ bool workflow_start_request(struct cli *cli, struct pb_ws_StartWorkflowExecution
 bool batch_or_one(struct cli *cli, bool *out);
 struct str batch_reason(struct cli *cli); /* --reason, or who asked */
 /* Counts, asks, starts the job with the operation that is set; what all operations share is filled in here. */
-int batch_start(struct cli *cli, struct pb_ws_StartBatchOperationRequest *request);
+int batch_job_start(struct cli *cli, struct pb_ws_StartBatchOperationRequest *request);
 
 #endif
