@@ -784,6 +784,13 @@ void batches_tick(struct frontend *f)
     sweep_read(all);
 }
 
+void batches_wake(struct frontend *f)
+{
+    struct batch_job *job;
+    for (size_t at = 0; (job = map_next(&f->batches->jobs, &at, NULL)) != NULL;) heap_put(&f->batches->wakes, &job->wake, f->now);
+    if (f->env.rearm != NULL) f->env.rearm(f->env.arg);
+}
+
 size_t batches_open_count(const struct frontend *f) { return map_count(&f->batches->jobs); }
 
 /* ---- life ---- */

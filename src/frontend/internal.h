@@ -46,6 +46,7 @@ struct frontend {
     struct schedules *schedules; /* schedules.h */
     struct batches *batches;   /* batches.h */
     struct queue_configs *queue_configs; /* queue_config.h */
+    struct namespace_deletions *namespace_deletions; /* namespace_delete.h */
     struct list inner_calls;   /* inner.h */
     struct callbacks *callbacks; /* callbacks.h */
     bool is_serving, is_draining;
@@ -130,8 +131,11 @@ int32_t namespace_state(struct frontend *f, const struct namespace_info *ns);
 struct attribute_registry;
 const struct attribute_registry *namespace_attributes(const struct namespace_info *ns); /* its custom search attributes */
 const pb_store_Namespace *namespace_stored(const struct namespace_info *ns);
+const pb_store_Namespace *namespace_newest(const struct namespace_info *ns); /* the same with changes that are being written: what a change is made of */
 /* Writes a changed form and answers with an empty message of the given type. */
 void namespace_change(struct rpc *rpc, pb_store_Namespace *stored, const struct pb_message *reply_type);
+/* Its row is gone: nobody finds it any more. */
+void namespace_forget(struct frontend *f, int64_t key);
 bool search_attribute_parse(struct str text, struct str *name, int32_t *type);
 
 /* ---- parked polls (poll.c) ---- */

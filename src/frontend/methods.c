@@ -3,6 +3,7 @@
 #include "frontend/inner.h"
 #include "frontend/callbacks.h"
 #include "frontend/internal.h"
+#include "frontend/namespace_delete.h"
 #include "frontend/queue_config.h"
 #include "frontend/schedules.h"
 
@@ -45,6 +46,7 @@ err frontend_create(const struct frontend_env *env, struct frontend **frontend)
     f->batches = batches_create(f);
     f->queue_configs = queue_configs_create(f);
     f->callbacks = callbacks_create(f);
+    f->namespace_deletions = namespace_deletions_create(f);
     *frontend = f;
     return ERR_NONE;
 }
@@ -55,6 +57,7 @@ void frontend_destroy(struct frontend *f)
     batches_destroy(f->batches);
     queue_configs_destroy(f->queue_configs);
     callbacks_destroy(f->callbacks);
+    namespace_deletions_destroy(f->namespace_deletions);
     schedules_destroy(f->schedules);
     namespaces_destroy(f->namespaces);
     polls_free(f);
@@ -241,8 +244,9 @@ void frontend_cancel(struct frontend *f, struct rpc *rpc)
 instant frontend_next_due(const struct frontend *f)
 {
     const struct heap_node *first = heap_first(&f->timers);
-    instant due = instant_min(instant_min(callbacks_next_due(f), schedules_next_due(f)), batches_next_due(f));
-    return first != NULL ? instant_min(first->due, due) : due;
+    instant due = first != NULL ? first->due : INSTANT_NEVER;
+    due = instant_min(due, instant_min(schedules_next_due(f), batches_next_due(f)));
+    return instant_min(due, instant_min(callbacks_next_due(f), namespace_deletions_next_due(f)));
 }
 
 void frontend_tick(struct frontend *f)
@@ -258,6 +262,7 @@ void frontend_tick(struct frontend *f)
     schedules_tick(f);
     batches_tick(f);
     callbacks_tick(f);
+    namespace_deletions_tick(f);
 }
 
 void frontend_connection_closed(struct frontend *f, uint64_t connection_id)

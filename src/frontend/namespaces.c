@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "frontend/batches.h"
 #include "frontend/internal.h"
+#include "frontend/namespace_delete.h"
 #include "frontend/queue_config.h"
 #include "frontend/schedules.h"
 #include "proto/perdure/namespace.h"
@@ -11,13 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000 };
+enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, BAD_BINARIES_MAX = 10 };
+#define SYSTEM_NAMESPACE STR("temporal-system") /* what it holds elsewhere needs no namespace here, but the name is taken */
 
 struct namespace {
     struct namespace_info info; /* what the engine sees; its strings are in `stored` */
     struct arena arena;         /* of `stored`; replaced as a whole on change */
     pb_store_Namespace *stored;
     struct attribute_registry attributes; /* the custom ones */
+    const pb_store_Namespace *newest; /* of the changes being written, which the next one is made of; NULL: none is */
+    size_t change_count;        /* being written */
+    struct list link;           /* once forgotten */
 };
 
 struct namespaces {
@@ -28,6 +33,7 @@ struct namespaces {
     pb_store_Cluster cluster;
     struct namespaces_read *read; /* while starting */
     struct list retired;          /* forms that were replaced: steps under way may borrow their strings */
+    struct list forgotten;        /* namespaces that are gone, for the same reason */
 };
 struct retired { struct list link; struct arena arena; };
 
@@ -39,22 +45,27 @@ struct namespaces *namespaces_create(struct frontend *f)
     n->f = f;
     arena_init(&n->arena, 0, 0);
     list_init(&n->retired);
+    list_init(&n->forgotten);
     n->cluster = (pb_store_Cluster){.next_namespace_key = 1};
     return n;
 }
 
 static void read_free(struct namespaces_read *r);
 
+static void namespace_free(struct namespace *ns)
+{
+    attribute_registry_fini(&ns->attributes);
+    arena_fini(&ns->arena);
+    free(ns);
+}
+
 void namespaces_destroy(struct namespaces *n)
 {
     if (n->read != NULL) read_free(n->read); /* the server ends before it has begun to serve */
     struct namespace *ns;
-    for (size_t at = 0; (ns = map_u64_next(&n->by_key, &at, NULL)) != NULL;) {
-        attribute_registry_fini(&ns->attributes);
-        arena_fini(&ns->arena);
-        free(ns);
-    }
+    for (size_t at = 0; (ns = map_u64_next(&n->by_key, &at, NULL)) != NULL;) namespace_free(ns);
     struct list *link;
+    while ((link = list_pop(&n->forgotten)) != NULL) namespace_free(container_of(link, struct namespace, link));
     while ((link = list_pop(&n->retired)) != NULL) {
         struct retired *r = container_of(link, struct retired, link);
         arena_fini(&r->arena);
@@ -97,6 +108,7 @@ static struct namespace *namespace_of(const struct namespace_info *info)
 }
 int32_t namespace_state(struct frontend *f UNUSED, const struct namespace_info *ns) { return namespace_of(ns)->stored->info->state; }
 const pb_store_Namespace *namespace_stored(const struct namespace_info *ns) { return namespace_of(ns)->stored; }
+const pb_store_Namespace *namespace_newest(const struct namespace_info *ns) { return namespace_of(ns)->newest != NULL ? namespace_of(ns)->newest : namespace_of(ns)->stored; }
 const struct attribute_registry *namespace_attributes(const struct namespace_info *ns) { return &namespace_of(ns)->attributes; }
 
 /* Takes the stored form over into the registry; the struct stays in place when the namespace is known. */
@@ -137,6 +149,16 @@ static struct namespace *install(struct namespaces *n, const pb_store_Namespace 
     return ns;
 }
 
+void namespace_forget(struct frontend *f, int64_t key)
+{
+    struct namespaces *n = f->namespaces;
+    struct namespace *ns = map_u64_remove(&n->by_key, (uint64_t)key);
+    if (ns == NULL) return;
+    if (map_get(&n->by_name, ns->info.name) == ns) map_remove(&n->by_name, ns->info.name);
+    map_remove(&n->by_id, ns->info.id);
+    list_push(&n->forgotten, &ns->link);
+}
+
 /* ---- writing ---- */
 
 struct change {
@@ -153,13 +175,20 @@ struct change {
 static void change_done(struct shard_write *write, err result)
 {
     struct change *c = container_of(write, struct change, write);
+    struct namespace *ns = map_u64_get(&c->f->namespaces->by_key, (uint64_t)c->stored->key);
     if (result == ERR_NONE) install(c->f->namespaces, c->stored);
+    if (ns != NULL && (--ns->change_count == 0 || result != ERR_NONE)) ns->newest = NULL; /* after a failure those behind it fail, too */
     c->then(c, result);
 }
 
 static void change_write(struct change *c, struct arena *arena)
 {
     struct namespaces *n = c->f->namespaces;
+    struct namespace *ns = map_u64_get(&n->by_key, (uint64_t)c->stored->key);
+    if (ns != NULL) {
+        ns->change_count++;
+        ns->newest = c->stored;
+    }
     if (n->cluster.next_namespace_key <= c->stored->key) n->cluster.next_namespace_key = c->stored->key + 1;
     c->ops[0] = (struct store_op){.kind = STORE_KV_PUT, .item_kind = SPACE_NAMESPACE, .key = key_of(arena, c->stored->key),
                                   .bytes = PB_ENCODE_ARENA(pb_store_Namespace, c->stored, arena)};
@@ -230,6 +259,9 @@ static void read_free(struct namespaces_read *r)
 static void served(struct frontend *f, err result)
 {
     if (result == ERR_NONE) f->is_serving = true;
+    struct namespace *ns;
+    for (size_t at = 0; result == ERR_NONE && (ns = map_u64_next(&f->namespaces->by_key, &at, NULL)) != NULL;)
+        if (ns->stored->is_reclaimed) namespace_deletion_begin(f, ns->info.key);
     health_changed(f);
     f->start.done(f->start.arg, result, NULL);
 }
@@ -365,6 +397,13 @@ void frontend_start(struct frontend *f, const struct frontend_start *start)
 
 /* ---- RPCs ---- */
 
+static void add_data(struct arena *arena, pb_namespace_NamespaceInfo *info, const char *key, int64_t value)
+{
+    pb_namespace_NamespaceInfo_DataEntry *e = PB_PUSH_NEW(arena, info, data);
+    e->key = str_of(key);
+    e->value = arena_printf(arena, "%" PRId64, value);
+}
+
 static pb_ws_DescribeNamespaceResponse *describe(struct frontend *f, struct arena *arena, const struct namespace *ns)
 {
     pb_ws_DescribeNamespaceResponse *d = pb_new(arena, pb_ws_DescribeNamespaceResponse);
@@ -385,6 +424,12 @@ static pb_ws_DescribeNamespaceResponse *describe(struct frontend *f, struct aren
     d->replication_config = ns->stored->replication;
     d->failover_version = ns->stored->failover_version;
     d->is_global_namespace = ns->stored->is_global;
+    int64_t deleted, remaining;
+    if (namespace_deletion_progress(f, ns->stored->key, &deleted, &remaining)) {
+        PB_SET_ARRAY(d->namespace_info, data, ns->stored->info->data, ns->stored->info->data_count);
+        add_data(arena, d->namespace_info, "deleted-executions", deleted);
+        add_data(arena, d->namespace_info, "remaining-executions", remaining);
+    }
     return d;
 }
 
@@ -405,7 +450,7 @@ static void register_namespace(struct frontend *f, struct rpc *rpc)
         rpc_error(rpc, ERR_INVALID, "global namespaces are not enabled");
         return;
     }
-    if (namespace_by_name(f, q->namespace) != NULL) {
+    if (namespace_by_name(f, q->namespace) != NULL || str_equal(q->namespace, SYSTEM_NAMESPACE)) {
         rpc_error_detail(rpc, ERR_NAMESPACE_EXISTS, &pb_errordetails_NamespaceAlreadyExistsFailure_type, pb_new(rpc->arena, pb_errordetails_NamespaceAlreadyExistsFailure),
                          "a namespace \"%.*s\" already exists", STR_ARG(q->namespace));
         return;
@@ -492,46 +537,167 @@ static bool update_state(struct rpc *rpc, pb_namespace_NamespaceInfo *info, int3
     return true;
 }
 
+/* Those of the same checksum are replaced; `deleted` names one that goes. */
+static bool update_bad_binaries(struct rpc *rpc, pb_namespace_NamespaceConfig *config, const pb_namespace_BadBinaries *more, struct str deleted)
+{
+    pb_namespace_BadBinaries *now = pb_new(rpc->arena, pb_namespace_BadBinaries);
+    bool is_deleted = false;
+    for (size_t i = 0; config->bad_binaries != NULL && i < config->bad_binaries->binaries_count; i++) {
+        pb_namespace_BadBinaries_BinariesEntry *old = config->bad_binaries->binaries[i];
+        bool is_replaced = !str_is_empty(deleted) && str_equal(deleted, old->key);
+        is_deleted |= is_replaced;
+        for (size_t k = 0; more != NULL && k < more->binaries_count; k++) is_replaced |= str_equal(more->binaries[k]->key, old->key);
+        if (!is_replaced) PB_PUSH(rpc->arena, now, binaries) = old;
+    }
+    for (size_t k = 0; more != NULL && k < more->binaries_count; k++) {
+        pb_namespace_BadBinaries_BinariesEntry *e = PB_PUSH_NEW(rpc->arena, now, binaries);
+        e->key = more->binaries[k]->key;
+        e->value = pb_new(rpc->arena, pb_namespace_BadBinaryInfo);
+        if (more->binaries[k]->value != NULL) *e->value = *more->binaries[k]->value;
+        e->value->create_time = pb_timestamp_new(rpc->arena, rpc->frontend->now);
+    }
+    config->bad_binaries = now;
+    if (!str_is_empty(deleted) && !is_deleted) rpc_error(rpc, ERR_INVALID, "there is no bad binary \"%.*s\"", (int)size_min(deleted.size, 200), deleted.data);
+    else if (now->binaries_count > BAD_BINARIES_MAX) rpc_error(rpc, ERR_INVALID, "%zu bad binaries; at most %d are allowed", now->binaries_count, BAD_BINARIES_MAX);
+    return !rpc->is_answered;
+}
+
+/* An alias that is empty goes. Nothing is named by them here: attributes have the names they were added with. */
+static void merge_aliases(struct arena *arena, pb_namespace_NamespaceConfig *config, const pb_namespace_NamespaceConfig *from)
+{
+    pb_namespace_NamespaceConfig_CustomSearchAttributeAliasesEntry **old = config->custom_search_attribute_aliases;
+    size_t old_count = config->custom_search_attribute_aliases_count;
+    PB_SET_ARRAY(config, custom_search_attribute_aliases, NULL, 0);
+    for (size_t i = 0; i < old_count; i++) {
+        bool is_replaced = false;
+        for (size_t k = 0; k < from->custom_search_attribute_aliases_count; k++) is_replaced |= str_equal(from->custom_search_attribute_aliases[k]->key, old[i]->key);
+        if (!is_replaced) PB_PUSH(arena, config, custom_search_attribute_aliases) = old[i];
+    }
+    for (size_t k = 0; k < from->custom_search_attribute_aliases_count; k++)
+        if (!str_is_empty(from->custom_search_attribute_aliases[k]->value)) PB_PUSH(arena, config, custom_search_attribute_aliases) = from->custom_search_attribute_aliases[k];
+}
+
+static bool update_config(struct rpc *rpc, pb_store_Namespace *s, const pb_namespace_NamespaceConfig *config)
+{
+    if (config->workflow_execution_retention_ttl != NULL) {
+        duration retention;
+        if (!check_retention(rpc, config->workflow_execution_retention_ttl, &retention)) return false;
+        s->config->workflow_execution_retention_ttl = pb_duration_new(rpc->arena, retention);
+    }
+    if (config->history_archival_state == ARCHIVAL_STATE_ENABLED || config->visibility_archival_state == ARCHIVAL_STATE_ENABLED ||
+        !str_is_empty(config->history_archival_uri) || !str_is_empty(config->visibility_archival_uri)) {
+        rpc_error(rpc, ERR_INVALID, "archival is not configured");
+        return false;
+    }
+    merge_aliases(rpc->arena, s->config, config);
+    return true;
+}
+
+/* There is one cluster: what names it changes nothing, what names another is refused. */
+static bool check_replication(struct rpc *rpc, const pb_replication_NamespaceReplicationConfig *r)
+{
+    if (r == NULL) return true;
+    struct str own = rpc->frontend->settings.cluster_name;
+    bool is_own = (str_is_empty(r->active_cluster_name) || str_equal(r->active_cluster_name, own)) &&
+                  (r->state == REPLICATION_STATE_UNSPECIFIED || r->state == REPLICATION_STATE_NORMAL);
+    for (size_t i = 0; i < r->clusters_count; i++) is_own &= str_equal(r->clusters[i]->cluster_name, own);
+    if (!is_own) rpc_error(rpc, ERR_INVALID, "global namespaces are not enabled: the only cluster is %.*s", STR_ARG(own));
+    return is_own;
+}
+
 static void update_namespace(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_UpdateNamespaceRequest *q = rpc->request;
-    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_of(rpc->ns)->stored);
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_newest(rpc->ns));
     if (q->promote_namespace) {
         rpc_error(rpc, ERR_INVALID, "global namespaces are not enabled");
         return;
     }
+    if (!check_replication(rpc, q->replication_config)) return;
     if (q->update_info != NULL) {
         if (!str_is_empty(q->update_info->description)) s->info->description = q->update_info->description;
         if (!str_is_empty(q->update_info->owner_email)) s->info->owner_email = q->update_info->owner_email;
         merge_data(rpc->arena, s->info, q->update_info);
         if (!update_state(rpc, s->info, q->update_info->state)) return;
     }
-    if (q->config != NULL) {
-        if (q->config->workflow_execution_retention_ttl != NULL) {
-            duration retention;
-            if (!check_retention(rpc, q->config->workflow_execution_retention_ttl, &retention)) return;
-            s->config->workflow_execution_retention_ttl = pb_duration_new(rpc->arena, retention);
-        }
-        if (q->config->history_archival_state == ARCHIVAL_STATE_ENABLED || q->config->visibility_archival_state == ARCHIVAL_STATE_ENABLED) {
-            rpc_error(rpc, ERR_INVALID, "archival is not configured");
-            return;
-        }
-        if (q->config->bad_binaries != NULL) s->config->bad_binaries = q->config->bad_binaries;
-    }
+    if (q->config != NULL && !update_config(rpc, s, q->config)) return;
+    const pb_namespace_BadBinaries *more = q->config != NULL ? q->config->bad_binaries : NULL;
+    if ((more != NULL || !str_is_empty(q->delete_bad_binary)) && !update_bad_binaries(rpc, s->config, more, q->delete_bad_binary)) return;
     pb_ws_UpdateNamespaceResponse *reply = pb_new(rpc->arena, pb_ws_UpdateNamespaceResponse);
     const struct namespace preview = {.stored = s};
     pb_ws_DescribeNamespaceResponse *d = describe(f, rpc->arena, &preview);
     reply->namespace_info = d->namespace_info;
     reply->config = d->config;
     reply->replication_config = d->replication_config;
+    reply->failover_version = d->failover_version;
+    reply->is_global_namespace = d->is_global_namespace;
     change_for(rpc, s, &pb_ws_UpdateNamespaceResponse_type, reply);
 }
 
 static void deprecate_namespace(struct frontend *f UNUSED, struct rpc *rpc)
 {
-    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_of(rpc->ns)->stored);
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_newest(rpc->ns));
     if (s->info->state == NAMESPACE_STATE_REGISTERED) s->info->state = NAMESPACE_STATE_DEPRECATED;
     change_for(rpc, s, &pb_ws_DeprecateNamespaceResponse_type, pb_new(rpc->arena, pb_ws_DeprecateNamespaceResponse));
+}
+
+/* ---- deletion for good ---- */
+
+/* name-deleted-xxxxx, of the first characters of its id: as many as make it unique. */
+static struct str deleted_name(struct frontend *f, struct arena *arena, const pb_namespace_NamespaceInfo *info)
+{
+    for (size_t size = 5; size < info->id.size; size++) {
+        struct str name = arena_printf(arena, "%.*s-deleted-%.*s", STR_ARG(info->name), (int)size, info->id.data);
+        if (namespace_by_name(f, name) == NULL) return name;
+    }
+    return arena_printf(arena, "%.*s-deleted-%.*s", STR_ARG(info->name), STR_ARG(info->id));
+}
+
+static void deleted(struct change *c, err result)
+{
+    struct frontend *f = c->f;
+    f->now = f->env.now(f->env.arg);
+    if (result == ERR_NONE) {
+        schedules_wake_namespace(f, c->stored->key);
+        batches_wake(f);
+        namespace_deletion_begin(f, c->stored->key);
+    }
+    change_answer(c, result);
+}
+
+static void delete_namespace(struct frontend *f, struct rpc *rpc)
+{
+    const pb_os_DeleteNamespaceRequest *q = rpc->request;
+    duration delay;
+    if (str_is_empty(q->namespace) == str_is_empty(q->namespace_id)) {
+        rpc_error(rpc, ERR_INVALID, "a namespace is named either by its name or by its id");
+        return;
+    }
+    if (!check_duration(rpc, "the delay of the deletion", q->namespace_delete_delay, &delay)) return;
+    if (str_equal(q->namespace, SYSTEM_NAMESPACE)) {
+        rpc_error(rpc, ERR_PRECONDITION, "the system's own namespace can not be deleted");
+        return;
+    }
+    const struct namespace_info *info = !str_is_empty(q->namespace_id) ? namespace_by_id(f, q->namespace_id) : namespace_by_name(f, q->namespace);
+    if (info == NULL) {
+        namespace_not_found(rpc, str_is_empty(q->namespace_id) ? q->namespace : q->namespace_id);
+        return;
+    }
+    pb_os_DeleteNamespaceResponse *reply = pb_new(rpc->arena, pb_os_DeleteNamespaceResponse);
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_newest(info));
+    if (s->is_reclaimed) { /* under way */
+        reply->deleted_namespace = s->info->name;
+        RPC_REPLY(rpc, pb_os_DeleteNamespaceResponse, reply);
+        return;
+    }
+    s->info->name = reply->deleted_namespace = deleted_name(f, rpc->arena, s->info);
+    s->info->state = NAMESPACE_STATE_DELETED;
+    s->is_reclaimed = true;
+    s->reclaim_after = pb_timestamp_new(rpc->arena, instant_add(f->now, delay));
+    struct change *c = arena_new(rpc->arena, struct change);
+    *c = (struct change){.f = f, .rpc = rpc, .stored = s, .reply_type = &pb_os_DeleteNamespaceResponse_type, .reply = reply, .then = deleted};
+    rpc_hold(rpc);
+    change_write(c, rpc->arena);
 }
 
 /* For operator.c: writes a changed form and answers with an empty message of the given type. */
@@ -546,5 +712,6 @@ static const struct handler_row rows[] = {
     {pb_ws_ListNamespaces_method, list_namespaces, 0},
     {pb_ws_UpdateNamespace_method, update_namespace, 0},
     {pb_ws_DeprecateNamespace_method, deprecate_namespace, 0},
+    {pb_os_DeleteNamespace_method, delete_namespace, HANDLER_NO_NAMESPACE},
 };
 const struct handler_table namespace_handlers = {rows, countof(rows)};

@@ -10,7 +10,7 @@ static void add_search_attributes(struct frontend *f UNUSED, struct rpc *rpc)
         rpc_error(rpc, ERR_INVALID, "no search attribute is given");
         return;
     }
-    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_stored(rpc->ns));
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_newest(rpc->ns));
     struct attribute_registry probe;
     attribute_registry_init(&probe);
     for (size_t i = 0; i < q->search_attributes_count; i++) {
@@ -43,7 +43,7 @@ static void add_search_attributes(struct frontend *f UNUSED, struct rpc *rpc)
 static void remove_search_attributes(struct frontend *f UNUSED, struct rpc *rpc)
 {
     const pb_os_RemoveSearchAttributesRequest *q = rpc->request;
-    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_stored(rpc->ns));
+    pb_store_Namespace *s = PB_CLONE(rpc->arena, pb_store_Namespace, namespace_newest(rpc->ns));
     for (size_t i = 0; i < q->search_attributes_count; i++) {
         struct str name = q->search_attributes[i];
         const struct attribute *known = attribute_find(NULL, name);

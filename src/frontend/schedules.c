@@ -425,6 +425,14 @@ void schedules_tick(struct frontend *f)
     }
 }
 
+void schedules_wake_namespace(struct frontend *f, int64_t namespace_key)
+{
+    struct schedule_entry *entry;
+    for (size_t at = 0; (entry = map_next(&f->schedules->entries, &at, NULL)) != NULL;)
+        if (entry->namespace_key == namespace_key) heap_put(&f->schedules->wakes, &entry->wake, f->now);
+    if (f->env.rearm != NULL) f->env.rearm(f->env.arg);
+}
+
 /* ---- starting ---- */
 
 struct schedule_op {

@@ -23,6 +23,7 @@ void schedules_destroy(struct schedules *all);
 void schedules_start(struct frontend *f, void (*done)(struct frontend *f, err result));
 instant schedules_next_due(const struct frontend *f); /* INSTANT_NEVER while it does not serve */
 void schedules_tick(struct frontend *f);
+void schedules_wake_namespace(struct frontend *f, int64_t namespace_key); /* it is deleted: its schedules end themselves */
 
 enum schedule_next { SCHEDULE_DONE, SCHEDULE_COMMIT, SCHEDULE_WAIT };
 
