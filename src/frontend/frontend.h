@@ -146,7 +146,7 @@ const struct namespace_info *frontend_find_namespace(struct frontend *f, struct 
 const struct tz *frontend_find_zone(struct frontend *f, struct str name);
 bool frontend_attributes_fit(const struct namespace_info *ns, const pb_common_SearchAttributes *attributes, struct arena *arena, struct str *why);
 
-struct frontend_stats { uint64_t call_total, error_total, polls_parked, batches_open; };
+struct frontend_stats { uint64_t call_total, error_total, polls_parked, batches_open, namespaces_deleting; };
 void frontend_stats(const struct frontend *f, struct frontend_stats *stats);
 
 #endif

@@ -288,6 +288,7 @@ void frontend_stats(const struct frontend *f, struct frontend_stats *stats)
 {
     *stats = f->stats;
     stats->batches_open = batches_open_count(f);
+    stats->namespaces_deleting = namespace_deletions_count(f);
 }
 
 /* ---- one step on one workflow ---- */

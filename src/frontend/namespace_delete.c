@@ -242,6 +242,13 @@ void namespace_deletions_tick(struct frontend *f)
     }
 }
 
+size_t namespace_deletions_count(const struct frontend *f)
+{
+    size_t count = 0;
+    list_each(link, &f->namespace_deletions->list) count++;
+    return count;
+}
+
 bool namespace_deletion_progress(const struct frontend *f, int64_t namespace_key, int64_t *deleted, int64_t *remaining)
 {
     list_each(link, &f->namespace_deletions->list) {

@@ -17,6 +17,7 @@ void namespace_deletions_destroy(struct namespace_deletions *all);
 void namespace_deletion_begin(struct frontend *f, int64_t namespace_key);
 instant namespace_deletions_next_due(const struct frontend *f);
 void namespace_deletions_tick(struct frontend *f);
+size_t namespace_deletions_count(const struct frontend *f); /* under way */
 /* How far it is; false when it is not under way. remaining: about. */
 bool namespace_deletion_progress(const struct frontend *f, int64_t namespace_key, int64_t *deleted, int64_t *remaining);
 

@@ -8,7 +8,7 @@
 enum { TRIES_MAX = 6 };
 enum action { ACTION_START, ACTION_SIGNAL, ACTION_SIGNAL_WITH_START, ACTION_UPDATE, ACTION_RESET, ACTION_CANCEL, ACTION_SCHEDULE, ACTION_BATCH,
               ACTION_TERMINATE, ACTION_PAUSE, ACTION_UNPAUSE, ACTION_OPTIONS, ACTION_ACTIVITY, ACTION_DESCRIBE, ACTION_HISTORY, ACTION_QUERY, ACTION_DELETE,
-              ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE, ACTION_BATCH_STOP };
+              ACTION_SCHEDULE_PATCH, ACTION_SCHEDULE_DELETE, ACTION_BATCH_STOP, ACTION_NAMESPACE, ACTION_NAMESPACE_START, ACTION_NAMESPACE_DELETE };
 
 struct client {
     struct sim *sim;
@@ -16,7 +16,7 @@ struct client {
     int number, tries, serial;
     uint64_t connection;
     struct alarm next;
-    bool is_busy;
+    bool is_busy, is_tidy; /* is_tidy: its namespace is deleted, or was never made */
     /* under way */
     enum action action;
     char workflow_id[96], run_id[40], request_id[48], text[48], program[192];
@@ -36,6 +36,7 @@ static void client_done(struct remote *r, enum grpc_code code, const void *reply
         alarm_set(sim, &c->next, sim_pause(sim, duration_ms(500)));
         return;
     }
+    if (sim->is_calm && c->action == ACTION_NAMESPACE_DELETE) c->is_tidy = code == GRPC_OK || code == GRPC_NOT_FOUND;
     c->is_busy = false;
     alarm_set(sim, &c->next, sim_pause(sim, sim->is_calm ? duration_ms(400) : duration_ms(300)));
 }
@@ -54,6 +55,8 @@ static void draw_action(struct client *c)
     if (prng_chance(&sim->prng, 12)) c->action = by_operators[prng_below(&sim->prng, countof(by_operators))];
     if (prng_chance(&sim->prng, 12)) c->action = on_schedules[prng_below(&sim->prng, countof(on_schedules))];
     if (prng_chance(&sim->prng, 30)) c->action = prng_chance(&sim->prng, 4) ? ACTION_BATCH_STOP : ACTION_BATCH;
+    static const enum action on_namespaces[] = {ACTION_NAMESPACE, ACTION_NAMESPACE_START, ACTION_NAMESPACE_START, ACTION_NAMESPACE_START, ACTION_NAMESPACE_DELETE};
+    if (prng_chance(&sim->prng, 20)) c->action = on_namespaces[prng_below(&sim->prng, countof(on_namespaces))];
     snprintf(c->workflow_id, sizeof c->workflow_id, "w%d", (int)prng_below(&sim->prng, (uint64_t)sim->weather.workflow_count));
     c->run_id[0] = 0;
     c->serial++;
@@ -103,7 +106,9 @@ static void ring_next(struct sim *sim, struct alarm *alarm)
     struct client *c = container_of(alarm, struct client, next);
     if (!c->is_busy) {
         c->tries = 0;
-        if (sim->is_calm) {
+        if (sim->is_calm && !c->is_tidy) {
+            c->action = ACTION_NAMESPACE_DELETE;
+        } else if (sim->is_calm) {
             bool is_time = instant_since(sim->now, sim->calm_at).ns > 150 * NS_PER_S; /* first see what closes without help */
             if (!is_time || !draw_help(c)) {
                 alarm_set(sim, alarm, duration_s(1));
@@ -260,6 +265,29 @@ static void send_activity(struct client *c, pb_common_WorkflowExecution *executi
     arena_fini(&arena);
 }
 
+/* A namespace of the client's own, in which nobody works: what is begun there ends with it. */
+static void send_namespace(struct client *c)
+{
+    char name[24];
+    snprintf(name, sizeof name, "of-client-%d", c->number);
+    pb_google_Duration retention = {.seconds = 7200};
+    pb_common_WorkflowType type = {.name = STR("program")};
+    pb_taskqueue_TaskQueue queue = {.name = STR("queue"), .kind = TASK_QUEUE_KIND_NORMAL};
+    if (c->action == ACTION_NAMESPACE) {
+        pb_ws_RegisterNamespaceRequest request = {.namespace = str_of(name), .workflow_execution_retention_period = &retention};
+        call(c, pb_ws_RegisterNamespace_method, &request);
+    } else if (c->action == ACTION_NAMESPACE_START) {
+        char id[64]; /* the checkers know workflows by id alone */
+        snprintf(id, sizeof id, "%s-%.30s", name, c->workflow_id);
+        pb_ws_StartWorkflowExecutionRequest request = {.namespace = str_of(name), .workflow_id = str_of(id), .workflow_type = &type, .task_queue = &queue,
+                                                       .request_id = str_of(c->request_id)};
+        call(c, pb_ws_StartWorkflowExecution_method, &request);
+    } else {
+        pb_os_DeleteNamespaceRequest request = {.namespace = str_of(name)};
+        call(c, pb_os_DeleteNamespace_method, &request);
+    }
+}
+
 static void send_action(struct client *c)
 {
     struct arena arena;
@@ -272,6 +300,9 @@ static void send_action(struct client *c)
     case ACTION_SCHEDULE_PATCH:
     case ACTION_SCHEDULE_DELETE: send_schedule(c); break;
     case ACTION_BATCH: send_batch(c); break;
+    case ACTION_NAMESPACE:
+    case ACTION_NAMESPACE_START:
+    case ACTION_NAMESPACE_DELETE: send_namespace(c); break;
     case ACTION_BATCH_STOP: {
         struct str job_id = arena_printf(&arena, "request-%d-%d", c->number, c->serial - 1);
         pb_ws_StopBatchOperationRequest request = {.namespace = STR("default"), .job_id = job_id, .reason = STR("drawn")};

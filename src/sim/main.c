@@ -130,17 +130,22 @@ static void print_open(struct sim *sim, struct str workflow_id, struct str run_i
     fprintf(stderr, "open: %.*s %.*s\n", STR_ARG(workflow_id), STR_ARG(run_id));
 }
 
-static void batches_end(struct sim *sim)
+static void background_end(struct sim *sim)
 {
     struct frontend_stats stats;
     frontend_stats(sim->frontend, &stats);
+    if (stats.namespaces_deleting != 0) sim_fail(sim, "%" PRIu64 " deleted namespaces do not go though all faults have stopped", stats.namespaces_deleting);
     if (stats.batches_open != 0) sim_fail(sim, "%" PRIu64 " batch jobs do not end though all faults have stopped", stats.batches_open);
 }
 
 /* Faults have stopped: everything has to close. */
 static void sim_finish(struct sim *sim)
 {
-    for (int minute = 0; minute < 30 && checker_open_count(sim) != 0; minute++) sim_run_until(sim, instant_add(sim->now, duration_s(60)));
+    int quiet = 0; /* minutes: a schedule may have actions left when nothing is open */
+    for (int minute = 0; minute < 30 && quiet < 2; minute++) {
+        sim_run_until(sim, instant_add(sim->now, duration_s(60)));
+        quiet = checker_open_count(sim) == 0 ? quiet + 1 : 0;
+    }
     if (checker_open_count(sim) != 0) {
         checker_each_open(sim, print_open);
         sim_fail(sim, "%zu workflows do not close though all faults have stopped", checker_open_count(sim));
@@ -148,12 +153,12 @@ static void sim_finish(struct sim *sim)
     clients_destroy(sim);
     for (int minute = 0; minute < 5 && (minute == 0 || checker_callbacks_owed(sim) != 0); minute++) sim_run_until(sim, instant_add(sim->now, duration_s(60)));
     checker_end(sim);
-    batches_end(sim);
+    background_end(sim);
     cluster_crash(sim); /* and all of it is still there */
     cluster_boot(sim);
     sim_run_until(sim, instant_add(sim->now, duration_s(30)));
     checker_end(sim);
-    batches_end(sim);
+    background_end(sim);
 }
 
 static uint64_t run_seed(uint64_t seed, bool is_loud)

@@ -705,6 +705,9 @@ TEST(the_largest_numbers_outlive_what_they_were_given_to)
         draft_run(&d, 40, "a", "r", "s");
         draft_ordered(&d, STORE_TASK_PUT, 1, 9, "t");
         draft_ordered(&d, STORE_MESSAGE_PUT, 0, 5, "m");
+        pb_store_VisibilityRow hidden = {.namespace_key = 1, .run_key = INT64_C(1) << 38, .workflow_id = STR("s"), .run_id = STR("r"), .version = 1,
+                                         .status = WORKFLOW_EXECUTION_STATUS_RUNNING, .namespace_division = STR("other")};
+        draft_op(&d, STORE_VISIBILITY_PUT)->visibility = &hidden; /* not a run's number */
         check_int(draft_commit(&d, &w.desk), ERR_NONE);
         draft_init(&d, &w.desk);
         draft_op(&d, STORE_RUN_DELETE)->run = 41;

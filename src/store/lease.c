@@ -65,7 +65,9 @@ void lease_note(struct lease *lease, const struct store_commit *commit, err resu
         const struct store_op *op = &commit->ops[i];
         switch (op->kind) {
         case STORE_RUN_PUT: raise_to(&lease->max_run, op->run); break;
-        case STORE_VISIBILITY_PUT: raise_to(&lease->max_run, op->visibility->run_key); break;
+        case STORE_VISIBILITY_PUT: /* rows of a division are not of runs and have numbers of their own, beyond those of runs */
+            if (str_is_empty(op->visibility->namespace_division)) raise_to(&lease->max_run, op->visibility->run_key);
+            break;
         case STORE_TASK_PUT: raise_to(&lease->max_task, op->b); break;
         case STORE_MESSAGE_PUT: raise_to(&lease->max_message, op->b); break;
         default: break;

@@ -49,7 +49,8 @@ enum store_op_kind {
     STORE_MESSAGE_PUT,   /* what one entity owes another, keyed (shard, order) */
     STORE_MESSAGE_DELETE,
     STORE_VISIBILITY_PUT, /* keyed by the run key in the row; a row with a lower version than the stored one changes nothing. It has a close
-                             time exactly when its status is not Running or Paused. Rows without a division are of runs */
+                             time exactly when its status is not Running or Paused. Rows without a division are of runs; those with one are numbered by
+                             whoever writes them, beyond the numbers of runs, and do not count in READ_MAX */
     STORE_VISIBILITY_DELETE,
     STORE_KV_PUT,        /* everything small: namespaces, search attributes, schedules, queue names, settings */
     STORE_KV_DELETE,
