@@ -83,7 +83,6 @@ struct frontend_settings {
     struct str cluster_id;           /* UUID; made on first start and stored */
     struct str store_name;           /* "sqlite", "memory" */
     uint32_t shard_count;
-    duration retention_min;          /* of namespaces: 1 h */
     bool is_http_enabled;
     const struct callback_rule *callback_rules; /* none: no address is allowed */
     size_t callback_rule_count;

@@ -436,8 +436,9 @@ static pb_ws_DescribeNamespaceResponse *describe(struct frontend *f, struct aren
 static bool check_retention(struct rpc *rpc, const pb_google_Duration *d, duration *out)
 {
     if (!check_duration(rpc, "the retention", d, out)) return false;
-    if (out->ns >= rpc->frontend->settings.retention_min.ns) return true;
-    rpc_error(rpc, ERR_INVALID, "the retention must be at least %" PRId64 " seconds", rpc->frontend->settings.retention_min.ns / NS_PER_S);
+    int64_t least = rpc->frontend->settings.limits.retention_min_ms;
+    if (out->ns / NS_PER_MS >= least && out->ns > 0) return true;
+    rpc_error(rpc, ERR_INVALID, "the retention must be at least %" PRId64 " seconds", least / 1000);
     return false;
 }
 

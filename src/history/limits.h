@@ -50,6 +50,7 @@
     X(history_long_poll_ms, "history.longPollExpirationInterval", 20 * 1000, "how long a history or update wait lasts") \
     X(task_long_poll_ms, "matching.longPollExpirationInterval", 60 * 1000, "how long a task poll lasts")              \
     X(workflow_pause_enabled, "frontend.WorkflowPauseEnabled", 1, "1: workflows can be paused")                       \
+    X(retention_min_ms, "system.namespaceMinRetentionLocal", 3600 * 1000, "how long namespaces keep closed runs at least") \
     X(batches_max, "frontend.MaxConcurrentBatchOperationPerNamespace", 1, "open batch jobs of a namespace")           \
     X(batch_rate_max, "worker.batcherRPS", 500, "executions a second of one batch job (here ten times the official default)") \
     X(batch_concurrency, "worker.batcherConcurrency", 5, "executions a batch job works on at once, at most 64")

@@ -70,27 +70,14 @@ static bool read_callback_rules(struct server_options *options, struct str text,
     return true;
 }
 
-/* "1m30s" as Go writes it, in quotes or not; in milliseconds, or -1. */
-static double parse_span(const char *text)
+static struct str unquoted(struct str text)
 {
-    static const struct { const char *name; double ms; } units[] = {{"ms", 1}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}};
-    double total = 0;
-    bool is_quoted = *text == '"', is_any = false;
-    if (is_quoted) text++;
-    while (*text >= '0' && *text <= '9') {
-        char *end;
-        double number = strtod(text, &end);
-        size_t unit = 0;
-        while (unit < countof(units) && strncmp(end, units[unit].name, strlen(units[unit].name)) != 0) unit++;
-        if (unit == countof(units)) return -1;
-        total += number * units[unit].ms;
-        text = end + strlen(units[unit].name);
-        is_any = true;
-    }
-    return is_any && strcmp(text, is_quoted ? "\"" : "") == 0 ? total : -1;
+    bool is_quoted = text.size > 2 && text.data[0] == '"' && text.data[text.size - 1] == '"';
+    return is_quoted ? (struct str){text.data + 1, text.size - 2} : text;
 }
 
-/* KEY=JSON: numbers and booleans that are limits here are set; other known keys are named and left alone. */
+/* KEY=JSON: numbers, booleans and spans of time ("1m30s", in quotes or not) are set where they are limits here; other known keys are named
+ * and left alone. */
 static bool set_dynamic_config(struct server_options *options, struct str text, struct arena *arena)
 {
     const char *eq = text.size != 0 ? memchr(text.data, '=', text.size) : NULL;
@@ -103,10 +90,11 @@ static bool set_dynamic_config(struct server_options *options, struct str text, 
     static const char addresses[] = "component.callbacks.allowedAddresses";
     if (key.size == sizeof addresses - 1 && strncasecmp(key.data, addresses, key.size) == 0) return read_callback_rules(options, str_of(value), arena);
     char *end;
+    duration span;
     double number = strtod(value, &end);
     if (strcmp(value, "true") == 0) number = 1;
     else if (strcmp(value, "false") == 0) number = 0;
-    else if (*value == '\0' || *end != '\0') number = parse_span(value);
+    else if (*value == '\0' || *end != '\0') number = duration_parse(unquoted(str_of(value)), &span) ? (double)(span.ns / NS_PER_MS) : -1;
     if (number < 0 || !limits_set(&options->limits, key, (int64_t)number))
         log_warn("server", "this dynamic config key has no effect here", "key", arena_cstr(arena, key));
     return true;

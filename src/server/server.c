@@ -178,7 +178,7 @@ static err open_parts(struct server *s, struct arena *arena, struct error *error
     const struct matching_env menv = {.arg = s, .now = env_now, .shard_of = env_shard_of, .store = s->store, .mailbox = &s->mailbox, .rearm = env_rearm};
     s->matching = matching_create(&menv, &(struct matching_options){0});
     s->settings = (struct frontend_settings){
-        .limits = s->limits, .cluster_name = STR("active"), .store_name = str_of(s->store->ops->name), .shard_count = 1, .retention_min = duration_s(3600),
+        .limits = s->limits, .cluster_name = STR("active"), .store_name = str_of(s->store->ops->name), .shard_count = 1,
         .callback_rules = s->options.callback_rules, .callback_rule_count = s->options.callback_rule_count,
     };
     TRY(open_shard(s, arena, error));

@@ -163,7 +163,7 @@ void cluster_create(struct sim *sim)
     sim->limits.callback_pause_max_ms = 10000;
     sim->limits.callback_concurrency_max = 3;
     sim->settings = (struct frontend_settings){.limits = sim->limits, .cluster_name = STR("active"), .store_name = STR("memory"), .shard_count = 1,
-                                               .retention_min = duration_s(3600), .callback_rules = &anywhere, .callback_rule_count = 1};
+                                               .callback_rules = &anywhere, .callback_rule_count = 1};
     sim->crash_alarm.ring = ring_crash;
     sim->full_alarm.ring = ring_full;
     sim->restart_alarm.ring = ring_restart;

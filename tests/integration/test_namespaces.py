@@ -1,10 +1,11 @@
 """Namespaces: changed, deleted with all they hold, over kills; closed runs that their retention deletes, and the room they leave."""
 
 import asyncio
+import sqlite3
 import uuid
 
 import pytest
-from conftest import eventually
+from conftest import Server, eventually
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.batch.v1 import BatchOperationTermination
 from temporalio.api.enums.v1 import ArchivalState, IndexedValueType, NamespaceState, TaskQueueType
@@ -182,3 +183,39 @@ async def test_what_can_not_be_deleted(client):
     await refused(delete(client, namespace="never"), RPCStatusCode.NOT_FOUND)
     await refused(delete(client, namespace="temporal-system"), RPCStatusCode.FAILED_PRECONDITION)
     await refused(register(client, "temporal-system"), RPCStatusCode.ALREADY_EXISTS)
+
+
+def stored(file) -> dict[str, int]:
+    """How many rows each table of runs has, and how many pages of the file are in use."""
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+        rows = {table: db.execute(f"select count(*) from {table}").fetchone()[0] for table in ("run", "run_of", "item", "history", "visibility", "visibility_value")}
+        return rows | {"pages": db.execute("pragma page_count").fetchone()[0] - db.execute("pragma freelist_count").fetchone()[0]}
+
+
+async def test_retention_deletes_closed_runs_and_all_that_is_of_them(tmp_path):
+    server = Server(tmp_path, "--dynamic-config-value", 'system.namespaceMinRetentionLocal="1s"')
+    server.start()
+    client = await Client.connect(server.address)
+    empty = stored(server.file)
+    await client.workflow_service.register_namespace(RegisterNamespaceRequest(namespace="short", workflow_execution_retention_period=Duration(seconds=3)))
+    there = await Client.connect(server.address, namespace="short")
+    for first in range(0, 300, 50):
+        ids = [f"w-{i}" for i in range(first, first + 50)]
+        await asyncio.gather(*(there.start_workflow("Nobody", "x" * 20_000, id=i, task_queue="nobody") for i in ids))
+        await asyncio.gather(*(there.get_workflow_handle(i).terminate() for i in ids if i != "w-7"))
+    full = stored(server.file)
+    assert full["pages"] > empty["pages"] + 1000
+
+    async def left():
+        return (await there.count_workflows("")).count == 1
+
+    await eventually(left, 60)
+    assert (await there.get_workflow_handle("w-7").describe()).id == "w-7"  # open runs stay
+    for call in (there.get_workflow_handle("w-8").describe(), there.get_workflow_handle("w-8").fetch_history()):
+        with pytest.raises(RPCError) as error:
+            await call
+        assert error.value.status == RPCStatusCode.NOT_FOUND
+    now = stored(server.file)
+    assert (now["run"], now["run_of"], now["visibility"], now["history"]) == (1, 1, 1, 1)
+    assert now["pages"] < empty["pages"] + (full["pages"] - empty["pages"]) // 10  # and the file has room again
+    assert server.stop() == 0

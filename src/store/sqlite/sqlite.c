@@ -280,7 +280,7 @@ static struct sqlite_lease ceiling_raised(struct sqlite_lease at, const struct s
     for (size_t i = 0; i < commit->op_count; i++) {
         const struct store_op *op = &commit->ops[i];
         if (op->kind == STORE_RUN_PUT) at.run = ceiling_for(op->run, at.run);
-        if (op->kind == STORE_VISIBILITY_PUT) at.run = ceiling_for(op->visibility->run_key, at.run);
+        if (op->kind == STORE_VISIBILITY_PUT && str_is_empty(op->visibility->namespace_division)) at.run = ceiling_for(op->visibility->run_key, at.run);
         if (op->kind == STORE_TASK_PUT) at.task = ceiling_for(op->b, at.task);
         if (op->kind == STORE_MESSAGE_PUT) at.message = ceiling_for(op->b, at.message);
     }
