@@ -515,29 +515,110 @@ static void put_after(struct sql_writer *w, const struct visibility_list *list, 
     sql_put(w, ")");
 }
 
+/* One attribute with one kind of value: the inverted table has all of its rows in the order of their values, and ordinary rows only. */
+static bool is_plain_attribute(const struct attribute *a)
+{
+    return a->field == FIELD_ATTRIBUTE && a->type != ATTRIBUTE_TEXT && a->type != ATTRIBUTE_KEYWORD_LIST;
+}
+
+struct ordered {
+    struct sql_writer *w;
+    const struct visibility_list *list;
+    int begun, limit;            /* parameters */
+    struct str filter, after;    /* written before */
+};
+
+/* "select run, o0, o1 … from": what the page is chosen and ordered by. first: in place of the first value; NULL: as it is. */
+static void put_order_keys(const struct ordered *o, const char *key, const char *first)
+{
+    const struct visibility_query *query = o->list->query;
+    buf_printf(&o->w->text, "select %s.run as run", key);
+    for (size_t i = 0; i < query->order_count; i++) {
+        sql_put(o->w, ", ");
+        if (i == 0 && first != NULL) sql_put(o->w, first);
+        else put_order_value(o->w, &query->orders[i], o->begun);
+        buf_printf(&o->w->text, " as o%zu", i);
+    }
+    sql_put(o->w, " from ");
+}
+
+static void put_order(const struct ordered *o, size_t from, const char *key)
+{
+    const struct visibility_query *query = o->list->query;
+    sql_put(o->w, " order by ");
+    for (size_t i = from; i < query->order_count; i++) buf_printf(&o->w->text, "o%zu is null, o%zu%s, ", i, i, query->orders[i].is_descending ? " desc" : "");
+    buf_printf(&o->w->text, "%s.run desc limit ?%d", key, o->limit);
+}
+
+/* The inverted table gives the values in order, so that it ends with the page; then come those without a value. */
+static void put_keys_by_value(const struct ordered *o, const struct hints *h)
+{
+    struct sql_writer *w = o->w;
+    const struct visibility_order *first = &o->list->query->orders[0];
+    const struct visibility_place *after = o->list->after;
+    bool has_values = after == NULL || after->values[0].type != ATTRIBUTE_NONE;
+    if (has_values) {
+        sql_put(w, "select * from (");
+        put_order_keys(o, "k", "k.value");
+        sql_put(w, "visibility_value k cross join visibility v on v.run = k.run where k.name = ");
+        sql_put_name_id(w, first->attribute->name);
+        if (after != NULL) {
+            sql_put(w, first->is_descending ? " and k.value <= " : " and k.value >= ");
+            sql_put_value(w, &after->values[0]);
+        }
+        buf_append_str(&w->text, o->filter);
+        buf_append_str(&w->text, o->after);
+        sql_put(w, first->is_descending ? " order by k.value desc, " : " order by k.value, ");
+        for (size_t i = 1; i < o->list->query->order_count; i++)
+            buf_printf(&w->text, "o%zu is null, o%zu%s, ", i, i, o->list->query->orders[i].is_descending ? " desc" : "");
+        buf_printf(&w->text, "k.run desc limit ?%d) union all ", o->limit);
+    }
+    sql_put(w, "select * from (");
+    put_order_keys(o, "v", "null");
+    buf_append_str(&w->text, source_of(w, o->list->query, h, false));
+    sql_put(w, " and ");
+    put_order_value(w, first, o->begun);
+    sql_put(w, " is null");
+    buf_append_str(&w->text, o->filter);
+    buf_append_str(&w->text, o->after);
+    put_order(o, 1, "v");
+    buf_printf(&w->text, ") limit ?%d", o->limit);
+}
+
+static void put_keys_sorted(const struct ordered *o, const struct hints *h)
+{
+    const struct visibility_query *query = o->list->query;
+    put_order_keys(o, "v", NULL);
+    if (h->value != NULL && h->ids == NULL && !query->has_division) {
+        sql_put(o->w, "visibility v where v.run in (");
+        put_range_runs(o->w, h->value);
+        sql_put(o->w, ")");
+    } else {
+        buf_append_str(&o->w->text, source_of(o->w, query, h, o->list->is_gathered));
+    }
+    buf_append_str(&o->w->text, o->filter);
+    buf_append_str(&o->w->text, o->after);
+    put_order(o, 0, "v");
+}
+
+/* First which runs, by what orders them alone; then the rows of the page. */
 static void list_ordered(struct sql_writer *w, const struct visibility_list *list)
 {
     const struct visibility_query *query = list->query;
     struct hints h = hints_of(query, w->arena);
-    int begun = sql_param_number(w, list->begun.ns), limit = sql_param_number(w, (int64_t)list->limit);
+    struct ordered o = {.w = w, .list = list, .begun = sql_param_number(w, list->begun.ns), .limit = sql_param_number(w, (int64_t)list->limit)};
+    o.filter = filter_text(w, query);
+    struct buf kept = sql_part_begin(w);
+    if (list->after != NULL) put_after(w, list, o.begun);
+    o.after = sql_part_end(w, kept);
     put_page_columns(w);
-    if (h.value != NULL && h.ids == NULL && !query->has_division) {
-        sql_put(w, "visibility v where v.run in (");
-        put_range_runs(w, h.value);
-        sql_put(w, ")");
-    } else {
-        buf_append_str(&w->text, source_of(w, query, &h, list->is_gathered));
-    }
-    sql_put_filter(w, query);
-    if (list->after != NULL) put_after(w, list, begun);
-    sql_put(w, " order by ");
-    for (size_t i = 0; i < query->order_count; i++) {
-        put_order_value(w, &query->orders[i], begun);
-        sql_put(w, " is null, ");
-        put_order_value(w, &query->orders[i], begun);
-        sql_put(w, query->orders[i].is_descending ? " desc, " : ", ");
-    }
-    buf_printf(&w->text, "v.run desc limit ?%d", limit);
+    sql_put(w, "(");
+    bool has_source = h.ids != NULL || h.run_ids != NULL || h.value != NULL || h.division != NULL || list->is_gathered || query->has_division;
+    if (!has_source && is_plain_attribute(query->orders[0].attribute)) put_keys_by_value(&o, &h);
+    else put_keys_sorted(&o, &h);
+    sql_put(w, ") k cross join visibility v on v.run = k.run order by ");
+    for (size_t i = 0; i < query->order_count; i++) buf_printf(&w->text, "k.o%zu is null, k.o%zu%s, ", i, i, query->orders[i].is_descending ? " desc" : "");
+    sql_put(w, "k.run desc");
 }
 
 struct visibility_sql visibility_sql_list(const struct visibility_list *list, struct arena *arena)
@@ -578,12 +659,7 @@ static void put_status_set(struct sql_writer *w, uint32_t statuses)
     sql_put(w, ")");
 }
 
-/* One attribute with one kind of value, asked for by itself: the inverted table alone can tell, for ordinary rows are all it has of such. */
-static bool is_plain_attribute(const struct attribute *a)
-{
-    return a->field == FIELD_ATTRIBUTE && a->type != ATTRIBUTE_TEXT && a->type != ATTRIBUTE_KEYWORD_LIST;
-}
-
+/* Asked for by itself: the inverted table alone can tell. */
 static bool count_is_by_value(const struct visibility_query *query)
 {
     const struct visibility_node *node = query->where;
