@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/codec.h"
 #include "cli/files.h"
 #include "net/grpc_client.h"
 
@@ -40,7 +41,7 @@ static const struct { enum flag flag; const char *variable, *key; } sources[] = 
     {FLAG_tls_key_data, "TEMPORAL_TLS_CLIENT_KEY_DATA", "tls.client_key_data"},
     {FLAG_tls_server_name, "TEMPORAL_TLS_SERVER_NAME", "tls.server_name"},
     {FLAG_tls_no_verify, "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "tls.disable_host_verification"},
-    {FLAG_tls, "TEMPORAL_TLS", NULL},
+    {FLAG_tls, "TEMPORAL_TLS", NULL}, {FLAG_codec_endpoint, "TEMPORAL_CODEC_ENDPOINT", "codec.endpoint"}, {FLAG_codec_auth, "TEMPORAL_CODEC_AUTH", "codec.auth"},
 };
 
 static bool is_true(struct str s) { return str_equal_c(s, "true") || str_equal_c(s, "1"); }
@@ -189,6 +190,7 @@ static void on_done(void *arg, const struct grpc_response *response)
         cli->code = GRPC_INTERNAL;
         cli->message = STR("the answer can not be read");
     }
+    if (cli->code == GRPC_OK && codec_is_used(cli)) (void)codec_apply(cli, false, waiting->type, message); /* it sets the code */
     waiting->done(waiting->arg, cli->code == GRPC_OK, message);
 }
 
@@ -203,6 +205,11 @@ static bool start(struct cli *cli, const char *path, const struct pb_message *re
     }
     if (duration_is_zero(wait)) wait = duration_s(30);
     if (instant_is_set(cli->deadline)) wait = duration_max((duration){1}, duration_min(wait, instant_since(cli->deadline, loop_steady(cli->loop))));
+    if (codec_is_used(cli)) {
+        void *copy = pb_clone(request_type, request, cli->arena);
+        if (!codec_apply(cli, true, request_type, copy)) return false;
+        request = copy;
+    }
     struct grpc_request call = {.path = str_of(path), .body = pb_encode_arena(request_type, request, cli->arena), .timeout = wait};
     waiting->cli = cli;
     grpc_client_call(cli->client, &call, on_done, waiting);

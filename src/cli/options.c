@@ -163,11 +163,13 @@ void options_print_help(const struct command_help *help, const struct option_row
     if (row_count != 0) printf("\nFlags:\n");
     int left = 0;
     for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].help == NULL) continue;
         int n = (int)strlen(rows[i].name) + (rows[i].value != NULL ? (int)strlen(rows[i].value) + 1 : 0) + 10;
         if (n > left) left = n;
     }
     if (left > 40) left = 40;
     for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].help == NULL) continue;
         int n = rows[i].letter != 0 ? printf("  -%c, ", rows[i].letter) : printf("      ");
         n += printf("--%s", rows[i].name);
         if (rows[i].value != NULL) n += printf(" %s", rows[i].value);

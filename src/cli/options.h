@@ -21,7 +21,7 @@ struct option_row {
     enum option_kind kind;
     void *target;
     const char *value; /* what the value is called in the help, e.g. "PORT" */
-    const char *help;
+    const char *help;  /* NULL: accepted, but not in the help */
     bool *is_given;    /* may be NULL */
 };
 

@@ -63,7 +63,7 @@ const struct command commands[] = {
     {"workflow reset", run_workflow_reset, ROWS(RESET), "Go back to an earlier point of a workflow's history, as a new run.", "workflow reset -w cart-7 --type LastWorkflowTask --reason 'fixed worker'"},
     {"workflow reset with-workflow-update-options", run_workflow_reset_options, ROWS(RESET, OVERRIDE), "Reset, and say on which version the new run goes on.",
      "workflow reset with-workflow-update-options -w cart-7 --event-id 4 --reason bad --versioning-override-behavior auto_upgrade"},
-    {"workflow fix-history-json", run_workflow_fix_history, ROWS(NEED(source), F(target)), "Write a history of any spelling as today's tools read it.", "workflow fix-history-json -s old.json -t new.json", LOCAL},
+    {"workflow fix-history-json", run_workflow_fix_history, ROWS(NEED(source), F(target)), "Write a history of any spelling as today's tools read it.", "workflow fix-history-json -s old.json -t new.json"},
 
     {"activity complete", run_activity_complete, ROWS(WHICH, NEED(activity_id), NEED(result)), "Give an activity its result from outside.", "activity complete -w order-9 -a pay --result '\"paid\"'"},
     {"activity fail", run_activity_fail, ROWS(WHICH, NEED(activity_id), F(reason), F(details)), "Let an activity fail from outside; it is not tried again.", "activity fail -w order-9 -a pay --reason 'card refused'"},

@@ -256,6 +256,8 @@ static const struct command_help help = {
 int server_start_dev(int argc, char **argv)
 {
     struct dev_flags f = {.ip = STR("127.0.0.1"), .port = 7233};
+    struct str unused[9];
+    bool is_unused[3];
     const struct option_row rows[] = {
         {"db-filename", 'f', OPTION_STRING, &f.db_filename, "FILE", "keep everything in this file; made when missing", NULL},
         {"port", 'p', OPTION_INT, &f.port, "PORT", "port of the gRPC service (7233); 0 takes a free one", NULL},
@@ -279,6 +281,19 @@ int server_start_dev(int argc, char **argv)
         {"metrics-port", 0, OPTION_INT, &f.metrics_port, "PORT", "accepted, without effect in this release", &f.has_metrics},
         {"sqlite-pragma", 0, OPTION_STRINGS, &f.sqlite_pragmas, "NAME=VALUE", "accepted, without effect: the settings are fixed", NULL},
         {"log-config", 0, OPTION_FLAG, &f.log_config_flag, NULL, "accepted, without effect in this release", NULL},
+        /* Flags of all commands of the official program; a server has no use for them, so the help does not name them. */
+        {"output", 'o', OPTION_STRING, &unused[0], NULL, NULL, NULL},
+        {"color", 0, OPTION_STRING, &unused[1], NULL, NULL, NULL},
+        {"time-format", 0, OPTION_STRING, &unused[2], NULL, NULL, NULL},
+        {"command-timeout", 0, OPTION_STRING, &unused[3], NULL, NULL, NULL},
+        {"client-connect-timeout", 0, OPTION_STRING, &unused[4], NULL, NULL, NULL},
+        {"config-file", 0, OPTION_STRING, &unused[5], NULL, NULL, NULL},
+        {"profile", 0, OPTION_STRING, &unused[6], NULL, NULL, NULL},
+        {"env", 0, OPTION_STRING, &unused[7], NULL, NULL, NULL},
+        {"env-file", 0, OPTION_STRING, &unused[8], NULL, NULL, NULL},
+        {"disable-config-file", 0, OPTION_FLAG, &is_unused[0], NULL, NULL, NULL},
+        {"disable-config-env", 0, OPTION_FLAG, &is_unused[1], NULL, NULL, NULL},
+        {"no-json-shorthand-payloads", 0, OPTION_FLAG, &is_unused[2], NULL, NULL, NULL},
     };
     struct arena arena;
     arena_init(&arena, 0, 0);
