@@ -51,6 +51,7 @@ struct cli {
 
 /* Fills what the flags left open from variables, config file and env file. False: said. */
 bool cli_settle(struct cli *cli);
+const char *cli_variable(enum flag flag); /* the environment variable that sets it; NULL: none */
 void cli_disconnect(struct cli *cli);
 /* Calls a method and waits. False: cli->code and cli->message say why; nothing was printed. `wait` 0 = 30 s, never beyond
  * --command-timeout. The answer lives in cli->arena. */

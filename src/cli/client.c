@@ -34,7 +34,6 @@ static const struct { enum flag flag; const char *variable, *key; } sources[] = 
     {FLAG_api_key, "TEMPORAL_API_KEY", "api_key"}, {FLAG_authority, "TEMPORAL_CLIENT_AUTHORITY", "client_authority"},
     {FLAG_tls_ca_path, "TEMPORAL_TLS_SERVER_CA_CERT_PATH", "tls.server_ca_cert_path"},
     {FLAG_tls_ca_data, "TEMPORAL_TLS_SERVER_CA_CERT_DATA", "tls.server_ca_cert_data"},
-    {FLAG_tls_ca_path, "TEMPORAL_TLS_CA", NULL}, {FLAG_tls_cert_path, "TEMPORAL_TLS_CERT", NULL}, {FLAG_tls_key_path, "TEMPORAL_TLS_KEY", NULL},
     {FLAG_tls_cert_path, "TEMPORAL_TLS_CLIENT_CERT_PATH", "tls.client_cert_path"},
     {FLAG_tls_cert_data, "TEMPORAL_TLS_CLIENT_CERT_DATA", "tls.client_cert_data"},
     {FLAG_tls_key_path, "TEMPORAL_TLS_CLIENT_KEY_PATH", "tls.client_key_path"},
@@ -42,7 +41,16 @@ static const struct { enum flag flag; const char *variable, *key; } sources[] = 
     {FLAG_tls_server_name, "TEMPORAL_TLS_SERVER_NAME", "tls.server_name"},
     {FLAG_tls_no_verify, "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "tls.disable_host_verification"},
     {FLAG_tls, "TEMPORAL_TLS", NULL}, {FLAG_codec_endpoint, "TEMPORAL_CODEC_ENDPOINT", "codec.endpoint"}, {FLAG_codec_auth, "TEMPORAL_CODEC_AUTH", "codec.auth"},
+    /* older names */
+    {FLAG_tls_ca_path, "TEMPORAL_TLS_CA", NULL}, {FLAG_tls_cert_path, "TEMPORAL_TLS_CERT", NULL}, {FLAG_tls_key_path, "TEMPORAL_TLS_KEY", NULL},
 };
+
+const char *cli_variable(enum flag flag)
+{
+    for (size_t i = 0; i < countof(sources); i++)
+        if (sources[i].flag == flag) return sources[i].variable;
+    return NULL;
+}
 
 static bool is_true(struct str s) { return str_equal_c(s, "true") || str_equal_c(s, "1"); }
 

@@ -122,13 +122,31 @@ enum { ROWS_MAX = 128 };
 
 struct row_list { struct option_row rows[ROWS_MAX]; size_t count; };
 
+/* The help of a flag, with the words it may be when the text does not say them. */
+static const char *help_of(struct cli *cli, enum flag flag)
+{
+    const char *help = flag_rows[flag].help, *choices = flag_choices(flag);
+    if (choices == NULL) return help;
+    struct str rest = str_of(choices), first = next_word(&rest);
+    if (memmem(help, strlen(help), first.data, first.size) != NULL) return help;
+    struct buf out = {0};
+    buf_printf(&out, "%s; %.*s", help, STR_ARG(first));
+    while (rest.size != 0) {
+        struct str word = next_word(&rest);
+        buf_printf(&out, "%s%.*s", rest.size != 0 ? ", " : " or ", STR_ARG(word));
+    }
+    const char *text = arena_cstr(cli->arena, buf_view(&out));
+    buf_fini(&out);
+    return text;
+}
+
 static void add_rows(struct row_list *list, struct cli *cli, const uint16_t *flags, bool with_aliases)
 {
     for (; *flags != 0; flags++) {
         enum flag flag = (enum flag)(*flags & 0xff);
         const struct flag_row *row = &flag_rows[flag];
         ensure(list->count + 2 <= ROWS_MAX);
-        struct option_row option = {row->name, row->letter, row->kind, (char *)&cli->f + row->offset, row->value, row->help, &cli->given[flag]};
+        struct option_row option = {row->name, row->letter, row->kind, (char *)&cli->f + row->offset, row->value, help_of(cli, flag), &cli->given[flag]};
         list->rows[list->count++] = option;
         if (!with_aliases || flag_alias(flag) == NULL) continue;
         option.name = flag_alias(flag);
@@ -150,7 +168,7 @@ static void print_command_help(struct cli *cli)
     add_rows(&others, cli, flags_global, false);
     printf("\nFlags of all commands:\n");
     for (size_t i = 0; i < others.count; i++) printf("%s--%s", i == 0 ? "  " : i % 5 == 0 ? "\n  " : "  ", others.rows[i].name);
-    printf("\n");
+    printf("\n`perdure help flags` explains them.\n");
 }
 
 /* Is the value one of those that the flag's row of choices names? */
@@ -205,6 +223,24 @@ static bool has_required(struct cli *cli)
     return true;
 }
 
+/* The flag that a wrong one was perhaps meant to be. */
+static const char *near_flag(const struct row_list *list, struct str problem)
+{
+    const char *nearest = NULL, *dashes = memmem(problem.data, problem.size, "--", 2);
+    size_t least = 3;
+    if (!str_starts_with(problem, STR("there is no flag")) || dashes == NULL) return NULL;
+    struct str word = str_skip(problem, (size_t)(dashes - problem.data) + 2);
+    const char *eq = memchr(word.data, '=', word.size);
+    if (eq != NULL) word.size = (size_t)(eq - word.data);
+    for (size_t i = 0; i < list->count; i++) {
+        size_t n = distance(word, str_of(list->rows[i].name));
+        if (n >= least) continue;
+        least = n;
+        nearest = list->rows[i].name;
+    }
+    return nearest;
+}
+
 static int run_command(struct cli *cli, int argc, char **argv)
 {
     struct row_list list = {.count = 0};
@@ -213,8 +249,11 @@ static int run_command(struct cli *cli, int argc, char **argv)
     add_rows(&list, cli, cli->command->flags, true);
     if (!cli->command->is_local) add_rows(&list, cli, flags_connection, true);
     add_rows(&list, cli, flags_global, true);
-    if (!options_parse(list.rows, list.count, argc, argv, cli->arena, &cli->words, &wants_help, &problem))
+    if (!options_parse(list.rows, list.count, argc, argv, cli->arena, &cli->words, &wants_help, &problem)) {
+        const char *nearest = near_flag(&list, problem);
+        if (nearest != NULL) return cli_fail(cli, "%.*s; did you mean --%s?", STR_ARG(problem), nearest);
         return cli_fail(cli, "%.*s; see perdure %s --help", STR_ARG(problem), cli->command->path);
+    }
     if (wants_help) {
         settle_output(cli);
         print_command_help(cli);
@@ -230,12 +269,40 @@ static int run_command(struct cli *cli, int argc, char **argv)
     return cli->command->run(cli);
 }
 
+int run_help_flags(struct cli *cli)
+{
+    static const uint16_t *const lists[] = {flags_connection, flags_global};
+    for (size_t i = 0; i < countof(lists); i++) {
+        struct row_list list = {.count = 0};
+        add_rows(&list, cli, lists[i], false);
+        for (size_t j = 0; j < list.count; j++) {
+            const char *variable = cli_variable((enum flag)(lists[i][j] & 0xff));
+            if (variable != NULL) list.rows[j].help = arena_printf(cli->arena, "%s; variable %s", list.rows[j].help, variable).data;
+        }
+        options_print_rows(i == 0 ? "Flags of all commands that talk to a server" : "Flags of all commands", list.rows, list.count, cli->width > 0 ? cli->width : 100);
+        printf("\n");
+    }
+    printf("A flag wins over its variable, that over the profile of the config file, that over the environment of the env file.\n");
+    return 0;
+}
+
+/* "help workflow start" asks for what "workflow start --help" does. */
+static char **turn_help(struct arena *arena, int argc, char **argv)
+{
+    char **turned = arena_array(arena, char *, (size_t)argc + 1);
+    turned[0] = argv[0];
+    for (int i = 2; i < argc; i++) turned[i - 1] = argv[i];
+    turned[argc - 1] = arena_cstr(arena, STR("--help"));
+    return turned;
+}
+
 int cli_main(int argc, char **argv)
 {
     struct arena arena;
     struct cli cli = {.arena = &arena};
     int used = 0, status = 1;
     arena_init(&arena, 0, 0);
+    if (argc > 2 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "flags") != 0) argv = turn_help(&arena, argc, argv);
     cli.command = find_command(&arena, argc, argv, &used, &status);
     if (cli.command != NULL) status = run_command(&cli, argc - used, argv + used);
     cli_disconnect(&cli);

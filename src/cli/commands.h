@@ -34,7 +34,7 @@ int run_namespace_delete(struct cli *cli), run_attribute_create(struct cli *cli)
 int run_attribute_remove(struct cli *cli), run_nexus_create(struct cli *cli), run_nexus_get(struct cli *cli), run_nexus_list(struct cli *cli);
 int run_nexus_update(struct cli *cli), run_nexus_delete(struct cli *cli), run_config_get(struct cli *cli), run_config_set(struct cli *cli);
 int run_config_list(struct cli *cli), run_config_delete(struct cli *cli), run_config_delete_profile(struct cli *cli), run_env_get(struct cli *cli);
-int run_env_set(struct cli *cli), run_env_list(struct cli *cli), run_env_delete(struct cli *cli), run_completion_bash(struct cli *cli);
+int run_env_set(struct cli *cli), run_env_list(struct cli *cli), run_env_delete(struct cli *cli), run_help_flags(struct cli *cli), run_completion_bash(struct cli *cli);
 int run_completion_zsh(struct cli *cli), run_completion_fish(struct cli *cli);
 
 /* Is there a command or a group that begins with this word? */

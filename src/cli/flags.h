@@ -63,7 +63,7 @@
     X(STRINGS, search_attribute, "search-attribute", 0, "KEY=JSON", "a search attribute; may be given several times")            \
     X(STRING, static_summary, "static-summary", 0, "TEXT", "one line for people who look at it")                                 \
     X(STRING, static_details, "static-details", 0, "TEXT", "more lines of it")                                                   \
-    X(INT, priority_key, "priority-key", 0, "1…5", "1 goes first [3]")                                                           \
+    X(INT, priority_key, "priority-key", 0, "NUMBER", "1 to 5; 1 goes first [3]")                                                         \
     X(STRING, fairness_key, "fairness-key", 0, "TEXT", "tasks share a queue fairly between keys")                                \
     X(STRING, fairness_weight, "fairness-weight", 0, "NUMBER", "the share of this key [1]")                                      \
     X(FLAG, detailed, "detailed", 0, NULL, "show each event with all its fields")                                                \

@@ -214,18 +214,33 @@ int run_env_delete(struct cli *cli)
     return environments_store(cli, &s) ? 0 : 1;
 }
 
-/* ---- completion: one line a command, the words of it and its flags ---- */
+/* ---- completion: the words of the commands, their flags, and what those may be ---- */
 
 static void print_flags(const uint16_t *flags)
 {
     for (; *flags != 0; flags++) printf(" --%s", flag_rows[*flags & 0xff].name);
 }
 
+/* A case for each flag whose values are known: the command line up to the flag, then the words. `path` NULL: any command. */
+static void print_choices(const char *path, const uint16_t *flags)
+{
+    for (; *flags != 0; flags++) {
+        enum flag flag = (enum flag)(*flags & 0xff);
+        if (flag_choices(flag) == NULL) continue;
+        printf(path != NULL ? "    \"%s --%s\"" : "    %s*\" --%s\"", path != NULL ? path : "", flag_rows[flag].name);
+        if (path == NULL && flag_rows[flag].letter != 0) printf(" | *\" -%c\"", flag_rows[flag].letter);
+        printf(") words=\"%s\" ;;\n", flag_choices(flag));
+    }
+}
+
 int run_completion_bash(struct cli *cli)
 {
     (void)cli;
     printf("_perdure() {\n  local path=\"\" words=\"\" w i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    w=${COMP_WORDS[i]}\n"
-           "    [[ $w == -* ]] && break\n    path=\"$path $w\"\n  done\n  case \"${path# }\" in\n");
+           "    [[ $w == -* ]] && break\n    path=\"$path $w\"\n  done\n  case \"${path# } ${COMP_WORDS[COMP_CWORD - 1]}\" in\n");
+    print_choices(NULL, flags_global);
+    for (size_t i = 0; i < command_count; i++) print_choices(commands[i].path, commands[i].flags);
+    printf("  esac\n  [[ -n $words ]] || case \"${path# }\" in\n");
     for (size_t i = 0; i < command_count; i++) {
         printf("    \"%s\") words=\"", commands[i].path);
         print_flags(commands[i].flags);
@@ -242,24 +257,55 @@ int run_completion_bash(struct cli *cli)
 
 int run_completion_zsh(struct cli *cli)
 {
-    printf("autoload -U +X bashcompinit && bashcompinit\n");
+    printf("autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n");
     return run_completion_bash(cli);
+}
+
+/* In double quotes, as fish reads them. */
+static void print_fish_text(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (strchr("\"\\$", *text) != NULL) putchar('\\');
+        putchar(*text);
+    }
+    printf("\"\n");
+}
+
+static void print_fish_flags(const char *when, const uint16_t *flags)
+{
+    for (; *flags != 0; flags++) {
+        const struct flag_row *row = &flag_rows[*flags & 0xff];
+        const char *choices = flag_choices((enum flag)(*flags & 0xff));
+        printf("complete -c perdure -n '%s' -l %s", when, row->name);
+        if (row->letter != 0) printf(" -s %c", row->letter);
+        if (choices != NULL) printf(" -x -a '%s'", choices);
+        else if (row->kind != OPTION_FLAG) printf(" -r");
+        printf(" -d ");
+        print_fish_text(row->help);
+    }
 }
 
 int run_completion_fish(struct cli *cli)
 {
-    (void)cli;
-    printf("complete -c perdure -f\n");
+    printf("function __perdure_words\n  set -l words (commandline -opc | string match -v -- '-*')\n  echo \"$words[2..-1]\"\nend\n"
+           "function __perdure_at\n  test (__perdure_words) = \"$argv\"\nend\nfunction __perdure_in\n  string match -q -- \"$argv*\" (__perdure_words)\nend\ncomplete -c perdure -f\n");
     for (size_t i = 0; i < command_count; i++) {
-        struct str path = str_of(commands[i].path), rest = path;
-        const char *space = strrchr(commands[i].path, ' ');
-        size_t n = space != NULL ? (size_t)(space - commands[i].path) : 0;
-        const char *first_end = strchr(commands[i].path, ' ');
-        printf("complete -c perdure -n __fish_use_subcommand -a %.*s\n", (int)(first_end - commands[i].path), commands[i].path);
-        rest = str_skip(path, n + 1);
-        printf("complete -c perdure -n 'string match -q \"*%.*s*\" -- (commandline -pc)' -a %.*s -d '%s'\n", (int)n, path.data, STR_ARG(rest), commands[i].summary);
-        for (const uint16_t *flag = commands[i].flags; *flag != 0; flag++)
-            printf("complete -c perdure -n 'string match -q \"*%s*\" -- (commandline -pc)' -l %s\n", commands[i].path, flag_rows[*flag & 0xff].name);
+        struct str path = str_of(commands[i].path);
+        for (size_t at = 0; at < path.size; at++) { /* each word of the path, behind the words before it */
+            if (at != 0 && path.data[at - 1] != ' ') continue;
+            const char *end = memchr(path.data + at, ' ', path.size - at);
+            size_t size = end != NULL ? (size_t)(end - path.data) - at : path.size - at;
+            bool is_new = i == 0 || strlen(commands[i - 1].path) < at + size || memcmp(commands[i - 1].path, path.data, at + size) != 0;
+            if (!is_new) continue;
+            printf("complete -c perdure -n '__perdure_at %.*s' -a %.*s -d ", (int)(at == 0 ? 0 : at - 1), path.data, (int)size, path.data + at);
+            print_fish_text(end == NULL ? commands[i].summary : "more commands");
+        }
+        const char *when = arena_printf(cli->arena, "__perdure_in %s", commands[i].path).data;
+        print_fish_flags(when, commands[i].flags);
     }
+    print_fish_flags("__perdure_in", flags_global);
+    print_fish_flags("__perdure_in", flags_connection);
+    printf("complete -c perdure -n '__perdure_at ' -a server\ncomplete -c perdure -n '__perdure_at server' -a start-dev -d 'start a server on this machine'\n");
     return 0;
 }

@@ -155,12 +155,9 @@ static void print_wrapped(const char *text, int indent, int width)
     printf("\n");
 }
 
-void options_print_help(const struct command_help *help, const struct option_row *rows, size_t row_count, int width)
+void options_print_rows(const char *title, const struct option_row *rows, size_t row_count, int width)
 {
-    print_wrapped(help->summary, 0, width);
-    printf("\nUsage:\n  %s\n", help->usage);
-    if (help->examples != NULL) printf("\nExamples:\n%s", help->examples);
-    if (row_count != 0) printf("\nFlags:\n");
+    printf("%s:\n", title);
     int left = 0;
     for (size_t i = 0; i < row_count; i++) {
         if (rows[i].help == NULL) continue;
@@ -177,4 +174,14 @@ void options_print_help(const struct command_help *help, const struct option_row
         printf("%*s", left - n, "");
         print_wrapped(rows[i].help, left, width);
     }
+}
+
+void options_print_help(const struct command_help *help, const struct option_row *rows, size_t row_count, int width)
+{
+    print_wrapped(help->summary, 0, width);
+    printf("\nUsage:\n  %s\n", help->usage);
+    if (help->examples != NULL) printf("\nExamples:\n%s", help->examples);
+    if (row_count == 0) return;
+    printf("\n");
+    options_print_rows("Flags", rows, row_count, width);
 }

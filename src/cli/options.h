@@ -40,6 +40,8 @@ bool options_parse(const struct option_row *rows, size_t row_count, int argc, ch
 /* Writes usage, summary, flags and examples to a file as people read them, at most `width` columns. */
 void options_print_help(const struct command_help *help, const struct option_row *rows, size_t row_count, int width);
 
+void options_print_rows(const char *title, const struct option_row *rows, size_t row_count, int width);
+
 /* "1h30m", "90s", "2d", "100ms", "1.5h", "0"; false when it is none. */
 bool duration_parse(struct str text, duration *out);
 

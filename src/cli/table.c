@@ -168,6 +168,7 @@ const struct command commands[] = {
     {"env set", run_env_set, ROWS(F(key), F(value)), "Set a property of an environment.", "env set --env prod --key address --value prod.example:7233", WORDS(2)},
     {"env list", run_env_list, ROWS(0), "Show the environments.", "env list", LOCAL},
     {"env delete", run_env_delete, ROWS(F(key)), "Remove a property, or the whole environment.", "env delete --env prod", WORDS(1)},
+    {"help flags", run_help_flags, ROWS(0), "Explain the flags that all commands have.", "help flags", LOCAL},
     {"completion bash", run_completion_bash, ROWS(0), "Print what makes bash complete commands and flags: source <(perdure completion bash)", "completion bash", LOCAL},
     {"completion zsh", run_completion_zsh, ROWS(0), "Print what makes zsh complete commands and flags: source <(perdure completion zsh)", "completion zsh", LOCAL},
     {"completion fish", run_completion_fish, ROWS(0), "Print what makes fish complete commands and flags: perdure completion fish | source", "completion fish", LOCAL},

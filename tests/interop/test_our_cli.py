@@ -364,5 +364,9 @@ async def test_completion_offers_commands_and_flags(tmp_path):
     (tmp_path / "complete.sh").write_text(script)
     ask = f"source {tmp_path}/complete.sh; COMP_WORDS=(perdure workflow st); COMP_CWORD=2; _perdure; echo ${{COMPREPLY[@]}}"
     assert (await run("bash", tmp_path, "-c", ask))[1].split() == ["start", "start-update-with-start", "stack"]
+    ask = f"source {tmp_path}/complete.sh; COMP_WORDS=(perdure workflow list --output js); COMP_CWORD=4; _perdure; echo ${{COMPREPLY[@]}}"
+    assert (await run("bash", tmp_path, "-c", ask))[1].split() == ["json", "jsonl"]
+    ask = f"source {tmp_path}/complete.sh; COMP_WORDS=(perdure workflow reset --type La); COMP_CWORD=4; _perdure; echo ${{COMPREPLY[@]}}"
+    assert (await run("bash", tmp_path, "-c", ask))[1].split() == ["LastWorkflowTask", "LastContinuedAsNew"]
     ask = f"source {tmp_path}/complete.sh; COMP_WORDS=(perdure workflow show --fol); COMP_CWORD=3; _perdure; echo ${{COMPREPLY[@]}}"
     assert (await run("bash", tmp_path, "-c", ask))[1].split() == ["--follow"]
