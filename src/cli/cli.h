@@ -49,6 +49,11 @@ struct cli {
 
 /* ---- client.c ---- */
 
+/* Memory for one page of a long list: everything made between begin and end is gone after end; a page token is kept. */
+struct cli_page { struct arena arena, *outer; char *token; };
+bool cli_page_begin(struct cli *cli, struct cli_page *page); /* false: said */
+void cli_page_end(struct cli *cli, struct cli_page *page, struct str *token);
+
 /* Fills what the flags left open from variables, config file and env file. False: said. */
 bool cli_settle(struct cli *cli);
 const char *cli_variable(enum flag flag); /* the environment variable that sets it; NULL: none */
@@ -115,8 +120,11 @@ void cli_json_field(struct json_out *w, const char *key, struct str value);
 /* The payloads' first value as JSON; the payload itself when it holds none. */
 void cli_json_payload(struct cli *cli, struct json_out *w, const struct pb_common_Payloads *payloads);
 /* Many documents: a list in JSON, lines in JSONL. */
-struct cli_list { size_t count; struct cli_table *table; };
+enum { CLI_COLUMNS_MAX = 16 };
+struct cli_list { size_t count; struct cli_table *table; size_t widths[CLI_COLUMNS_MAX]; };
 void cli_list_add(struct cli *cli, struct cli_list *list, const struct pb_message *type, const void *message);
+/* Shows the rows so far and forgets them; later ones follow below. What they are made of may go then. */
+void cli_list_flush(struct cli *cli, struct cli_list *list);
 void cli_list_end(struct cli *cli, struct cli_list *list);
 
 /* Labelled values, for people a card or the row of a table, for programs an object; the keys are the labels with a small

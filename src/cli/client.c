@@ -169,6 +169,25 @@ static bool connect_to(struct cli *cli)
     return true;
 }
 
+bool cli_page_begin(struct cli *cli, struct cli_page *page)
+{
+    if (cli->client == NULL && !connect_to(cli)) return false; /* the connection outlives the page */
+    arena_init(&page->arena, 0, 0);
+    page->outer = cli->arena;
+    cli->arena = &page->arena;
+    return true;
+}
+
+void cli_page_end(struct cli *cli, struct cli_page *page, struct str *token)
+{
+    char *copy = str_is_empty(*token) ? NULL : str_dup_c(*token);
+    *token = str_make(copy, copy != NULL ? token->size : 0);
+    free(page->token);
+    page->token = copy;
+    cli->arena = page->outer;
+    arena_fini(&page->arena);
+}
+
 void cli_disconnect(struct cli *cli)
 {
     if (cli->client != NULL) {

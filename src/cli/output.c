@@ -3,6 +3,16 @@
 #include <stdarg.h>
 #include <time.h>
 
+enum { COLUMNS_MAX = CLI_COLUMNS_MAX };
+
+struct cli_table {
+    struct cli *cli;
+    const char *const *titles;
+    struct str *cells;
+    size_t column_count, row_count, capacity;
+    size_t *widths; /* of what was shown of a list so far; NULL: nothing yet */
+};
+
 /* ---- JSON ---- */
 
 unsigned cli_json_flags(const struct cli *cli)
@@ -79,10 +89,20 @@ void cli_list_add(struct cli *cli, struct cli_list *list, const struct pb_messag
     list_put(cli, &w);
 }
 
+void cli_list_flush(struct cli *cli, struct cli_list *list)
+{
+    struct cli_table *table = list->table;
+    if (table == NULL || cli->format != FORMAT_TEXT) return;
+    if (table->widths == NULL) table->widths = list->widths;
+    if (table->row_count != 0) cli_table_print(table);
+    table->row_count = table->capacity = 0;
+    table->cells = NULL;
+}
+
 void cli_list_end(struct cli *cli, struct cli_list *list)
 {
     if (cli->format == FORMAT_JSON) fputs(list->count == 0 ? "[\n]\n" : "\n]\n", stdout);
-    if (list->table != NULL) cli_table_print(list->table);
+    if (list->table != NULL && (list->table->widths == NULL || list->table->row_count != 0)) cli_table_print(list->table);
 }
 
 /* ---- text ---- */
@@ -101,13 +121,6 @@ void cli_title(struct cli *cli, const char *title)
 {
     if (cli->format == FORMAT_TEXT) printf("%s%s:%s\n", cli->has_color ? "\033[35m" : "", title, cli->has_color ? "\033[0m" : "");
 }
-
-struct cli_table {
-    struct cli *cli;
-    const char *const *titles;
-    struct str *cells;
-    size_t column_count, row_count, capacity;
-};
 
 struct cli_table *cli_table_new(struct cli *cli, size_t column_count, const char *const *titles)
 {
@@ -176,26 +189,26 @@ static void fit(size_t *widths, const size_t *least, size_t count, size_t room)
     }
 }
 
-enum { COLUMNS_MAX = 16 };
-
 void cli_table_write(struct cli_table *table, int width, bool has_color, struct buf *out)
 {
     size_t widths[COLUMNS_MAX] = {0}, least[COLUMNS_MAX], count = table->column_count;
     bool is_card = table->titles == NULL;
     ensure(count <= COLUMNS_MAX);
     for (size_t i = 0; i < count; i++) {
-        if (!is_card) widths[i] = strlen(table->titles[i]);
+        if (!is_card) widths[i] = size_max(strlen(table->titles[i]), table->widths != NULL ? table->widths[i] : 0);
         least[i] = size_max(widths[i], 8);
         for (size_t row = 0; row < table->row_count; row++) widths[i] = size_max(widths[i], text_width(table->cells[row * count + i]));
     }
     if (width > 0 && !is_card) fit(widths, least, count, (size_t)width);
-    for (size_t i = 0; !is_card && i < count; i++) {
+    bool has_titles = !is_card && (table->widths == NULL || table->widths[0] == 0);
+    for (size_t i = 0; has_titles && i < count; i++) {
         if (has_color) buf_append_str(out, STR("\033[1m"));
         buf_append_str(out, STR("  "));
         write_cell(str_of(table->titles[i]), widths[i], i + 1 < count, out);
         if (has_color) buf_append_str(out, STR("\033[0m"));
     }
-    if (!is_card) buf_append_byte(out, '\n');
+    if (has_titles) buf_append_byte(out, '\n');
+    if (table->widths != NULL) memcpy(table->widths, widths, count * sizeof *widths);
     for (size_t row = 0; row < table->row_count; row++) {
         for (size_t i = 0; i < count; i++) {
             bool is_label = is_card && i == 0;

@@ -256,7 +256,7 @@ int run_workflow_execute(struct cli *cli)
     const struct pb_history_HistoryEvent *close = workflow_follow(cli, &run_id, cli->format == FORMAT_TEXT, cli->f.detailed);
     if (close == NULL) return 1;
     duration took = instant_since(cli->now, began);
-    struct str took_text = duration_text(cli->arena, took);
+    struct str took_text = duration_words(cli->arena, took);
     json_put_key(&w, STR("durationMillis"));
     buf_printf(w.out, "%" PRId64, took.ns / NS_PER_MS);
     cli_say(cli, "%s", "");
@@ -307,139 +307,6 @@ int run_workflow_show(struct cli *cli)
         cli_say(cli, "%s", "");
         workflow_put_outcome(cli, &w, last, NULL);
     }
-    buf_fini(w.out);
-    return 0;
-}
-
-/* ---- describe ---- */
-
-static struct str number(struct cli *cli, int64_t n) { return arena_printf(cli->arena, "%" PRId64, n); }
-
-static void put_points(struct cli *cli, const struct pb_workflow_ResetPoints *points)
-{
-    struct json_out w;
-    static const char *const titles[] = {"EventId", "CreateTime", "RunId", "BuildId"};
-    struct cli_table *table = cli_table_new(cli, countof(titles), titles);
-    cli_json_begin(cli, &w);
-    json_put_open(&w, '[');
-    for (size_t i = 0; points != NULL && i < points->points_count; i++) {
-        const struct pb_workflow_ResetPointInfo *p = points->points[i];
-        char time[40] = "";
-        if (p->create_time != NULL) pb_format_timestamp(p->create_time->seconds, p->create_time->nanos, time);
-        json_put_next(&w);
-        json_put_open(&w, '{');
-        cli_json_field(&w, "BinaryChecksum", p->binary_checksum);
-        cli_json_field(&w, "CreateTime", str_of(time));
-        cli_json_field(&w, "RunId", p->run_id);
-        json_put_key(&w, STR("EventId"));
-        buf_printf(w.out, "%" PRId64, p->first_workflow_task_completed_id);
-        json_put_close(&w, '}');
-        cli_table_row(table, number(cli, p->first_workflow_task_completed_id), cli_time_text(cli, p->create_time), p->run_id, p->build_id);
-    }
-    json_put_close(&w, ']');
-    cli_json_end(cli, &w);
-    cli_table_print(table);
-}
-
-static void put_pending(struct cli *cli, const struct pb_ws_DescribeWorkflowExecutionResponse *d)
-{
-    static const char *const titles[] = {"ActivityId", "Type", "State", "Attempt", "LastFailure"};
-    cli_say(cli, "\nPending Activities: %zu", d->pending_activities_count);
-    struct cli_table *table = cli_table_new(cli, countof(titles), titles);
-    for (size_t i = 0; i < d->pending_activities_count; i++) {
-        const struct pb_workflow_PendingActivityInfo *a = d->pending_activities[i];
-        cli_table_row(table, a->activity_id, a->activity_type != NULL ? a->activity_type->name : STR_EMPTY,
-                      pb_enum_short_name(&pb_enums_PendingActivityState_enum, a->state, cli->arena), number(cli, a->attempt),
-                      a->last_failure != NULL ? a->last_failure->message : STR_EMPTY);
-    }
-    if (d->pending_activities_count != 0) cli_table_print(table);
-    cli_say(cli, "Pending Child Workflows: %zu", d->pending_children_count);
-    static const char *const child_titles[] = {"WorkflowId", "RunId", "Type"};
-    table = cli_table_new(cli, countof(child_titles), child_titles);
-    for (size_t i = 0; i < d->pending_children_count; i++)
-        cli_table_row(table, d->pending_children[i]->workflow_id, d->pending_children[i]->run_id, d->pending_children[i]->workflow_type_name);
-    if (d->pending_children_count != 0) cli_table_print(table);
-    cli_say(cli, "Pending Nexus Operations: %zu", d->pending_nexus_operations_count);
-}
-
-static int describe_json(struct cli *cli, const struct pb_ws_DescribeWorkflowExecutionResponse *d, const struct pb_history_HistoryEvent *close)
-{
-    struct json_out w;
-    const struct pb_common_Payloads *result;
-    const struct pb_failure_Failure *failure;
-    cli_json_begin(cli, &w);
-    if (close != NULL) { /* the answer's own fields follow inside the same object */
-        struct buf rest = {0};
-        workflow_outcome(close, &result, &failure);
-        json_put_open(&w, '{');
-        json_put_key(&w, STR("closeEvent"));
-        if (pb_json_put(&pb_history_HistoryEvent_type, close, cli_json_flags(cli), &w) != ERR_NONE) json_put_raw(&w, STR("null"));
-        if (close->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED) {
-            json_put_key(&w, STR("result"));
-            cli_json_payload(cli, &w, result);
-        }
-        if (pb_json_write(&pb_ws_DescribeWorkflowExecutionResponse_type, d, cli_json_flags(cli) & ~(unsigned)PB_JSON_PRETTY, &rest) != ERR_NONE) buf_clear(&rest);
-        struct json_in in;
-        struct str key, value;
-        json_init(&in, arena_str(cli->arena, buf_view(&rest)), cli->arena, NULL);
-        buf_fini(&rest);
-        if (json_open(&in, '{'))
-            while (json_more(&in, '}') && json_key(&in, &key) && json_skip(&in, &value)) {
-                json_put_key(&w, key);
-                json_put_json(&w, value);
-            }
-        json_put_close(&w, '}');
-    } else if (pb_json_put(&pb_ws_DescribeWorkflowExecutionResponse_type, d, cli_json_flags(cli), &w) != ERR_NONE) {
-        json_put_raw(&w, STR("null"));
-    }
-    cli_json_end(cli, &w);
-    return 0;
-}
-
-int run_workflow_describe(struct cli *cli)
-{
-    struct pb_ws_DescribeWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli)};
-    struct pb_ws_DescribeWorkflowExecutionResponse *d;
-    const struct pb_history_HistoryEvent *close = NULL;
-    if (!CALL(cli, ws_DescribeWorkflowExecution, &request, &d)) return cli_fail_call(cli, "describing workflow");
-    const struct pb_workflow_WorkflowExecutionInfo *info = d->workflow_execution_info;
-    if (info == NULL || info->execution == NULL) return cli_fail(cli, "the server's answer says nothing about the workflow");
-    if (cli->f.reset_points) {
-        put_points(cli, info->auto_reset_points);
-        return 0;
-    }
-    if (info->close_time != NULL) {
-        struct pb_ws_GetWorkflowExecutionHistoryRequest ask = {.namespace = cli->f.namespace, .execution = info->execution, .history_event_filter_type = HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT};
-        struct pb_ws_GetWorkflowExecutionHistoryResponse *page;
-        if (!CALL(cli, ws_GetWorkflowExecutionHistory, &ask, &page)) return cli_fail_call(cli, "getting the close event");
-        if (page->history != NULL && page->history->events_count != 0) close = page->history->events[page->history->events_count - 1];
-    }
-    if (cli_is_json(cli)) return describe_json(cli, d, cli->f.raw ? NULL : close);
-    struct cli_table *card = cli_table_new(cli, 2, NULL);
-    cli_table_row(card, STR("WorkflowId"), info->execution->workflow_id);
-    cli_table_row(card, STR("RunId"), info->execution->run_id);
-    cli_table_row(card, STR("Type"), info->type != NULL ? info->type->name : STR_EMPTY);
-    cli_table_row(card, STR("Status"), pb_enum_short_name(&pb_enums_WorkflowExecutionStatus_enum, info->status, cli->arena));
-    cli_table_row(card, STR("Namespace"), cli->f.namespace);
-    cli_table_row(card, STR("TaskQueue"), info->task_queue);
-    cli_table_row(card, STR("StartTime"), cli_time_text(cli, info->start_time));
-    if (info->close_time != NULL) cli_table_row(card, STR("CloseTime"), cli_time_text(cli, info->close_time));
-    cli_table_row(card, STR("ExecutionTime"), cli_time_text(cli, info->execution_time));
-    for (size_t i = 0; info->search_attributes != NULL && i < info->search_attributes->indexed_fields_count; i++)
-        cli_table_row(card, arena_printf(cli->arena, "Attribute %.*s", STR_ARG(info->search_attributes->indexed_fields[i]->key)), info->search_attributes->indexed_fields[i]->value->data);
-    cli_table_row(card, STR("HistoryLength"), number(cli, info->history_length));
-    cli_table_row(card, STR("HistorySize"), number(cli, info->history_size_bytes));
-    cli_table_row(card, STR("StateTransitions"), number(cli, info->state_transition_count));
-    cli_title(cli, "Execution Info");
-    cli_table_print(card);
-    if (close == NULL) {
-        put_pending(cli, d);
-        return 0;
-    }
-    struct json_out w = {.out = arena_new(cli->arena, struct buf)};
-    struct str took = duration_text(cli->arena, instant_since(pb_instant(info->close_time), pb_instant(info->start_time)));
-    cli_say(cli, "%s", "");
-    workflow_put_outcome(cli, &w, close, &took);
     buf_fini(w.out);
     return 0;
 }

@@ -2,35 +2,47 @@
 #include "cli/commands.h"
 #include "cli/workflow.h"
 
+#include <stdlib.h>
+
 /* ---- lists ---- */
 
-static void list_row(struct cli *cli, struct cli_table *table, const struct pb_workflow_WorkflowExecutionInfo *info)
+static void list_row(struct cli *cli, struct cli_list *list, const struct pb_workflow_WorkflowExecutionInfo *info)
 {
-    cli_table_row(table, pb_enum_short_name(&pb_enums_WorkflowExecutionStatus_enum, info->status, cli->arena),
-                  info->execution != NULL ? info->execution->workflow_id : STR_EMPTY, info->type != NULL ? info->type->name : STR_EMPTY,
-                  cli_time_text(cli, info->start_time));
+    if (cli_is_json(cli)) {
+        cli_list_add(cli, list, &pb_workflow_WorkflowExecutionInfo_type, info);
+        return;
+    }
+    const struct field row[] = {
+        field_text(cli, "Status", pb_enum_short_name(&pb_enums_WorkflowExecutionStatus_enum, info->status, cli->arena)),
+        field_text(cli, "WorkflowId", info->execution != NULL ? info->execution->workflow_id : STR_EMPTY),
+        field_text(cli, "Type", info->type != NULL ? info->type->name : STR_EMPTY), field_time(cli, "StartTime", info->start_time),
+    };
+    cli_list_add_fields(cli, list, row, countof(row));
 }
 
+/* Page by page, as there may be millions. */
 int run_workflow_list(struct cli *cli)
 {
     static const char *const titles[] = {"Status", "WorkflowId", "Type", "StartTime"};
     struct pb_ws_ListWorkflowExecutionsRequest request = {.namespace = cli->f.namespace, .query = cli->f.query, .page_size = (int32_t)cli->f.page_size};
     struct pb_ws_ListWorkflowExecutionsResponse *page;
-    struct cli_table *table = cli_table_new(cli, countof(titles), titles);
-    struct cli_list list = {0};
+    struct cli_list list = {.table = cli_table_new(cli, countof(titles), titles)};
+    struct cli_page memory = {0};
     int64_t left = cli->f.limit > 0 ? cli->f.limit : INT64_MAX;
+    int status = 0;
     if (cli->f.archived) return cli_fail(cli, "this server keeps no archive; leave --archived away");
     do {
-        if (!CALL(cli, ws_ListWorkflowExecutions, &request, &page)) return cli_fail_call(cli, "listing workflows");
-        for (size_t i = 0; i < page->executions_count && left > 0; i++, left--) {
-            if (cli_is_json(cli)) cli_list_add(cli, &list, &pb_workflow_WorkflowExecutionInfo_type, page->executions[i]);
-            else list_row(cli, table, page->executions[i]);
-        }
-        request.next_page_token = page->next_page_token;
-    } while (left > 0 && !str_is_empty(request.next_page_token));
-    cli_table_print(table);
-    cli_list_end(cli, &list);
-    return 0;
+        if (!cli_page_begin(cli, &memory)) return 1;
+        if (CALL(cli, ws_ListWorkflowExecutions, &request, &page)) {
+            for (size_t i = 0; i < page->executions_count && left > 0; i++, left--) list_row(cli, &list, page->executions[i]);
+            cli_list_flush(cli, &list);
+            request.next_page_token = page->next_page_token;
+        } else status = cli_fail_call(cli, "listing workflows");
+        cli_page_end(cli, &memory, &request.next_page_token);
+    } while (status == 0 && left > 0 && !str_is_empty(request.next_page_token));
+    free(memory.token);
+    if (status == 0) cli_list_end(cli, &list);
+    return status;
 }
 
 int run_workflow_count(struct cli *cli)
