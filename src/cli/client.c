@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/codec.h"
 #include "cli/files.h"
@@ -210,6 +211,7 @@ static void on_done(void *arg, const struct grpc_response *response)
     struct waiting *waiting = arg;
     struct cli *cli = waiting->cli;
     void *message = NULL;
+    log_debug("cli", "answered", "code", grpc_code_name(response->code), "bytes", arena_printf(cli->arena, "%zu", response->body.size).data);
     cli->code = response->code;
     cli->message = arena_str(cli->arena, response->message);
     cli->now = loop_now(cli->loop);
@@ -239,6 +241,7 @@ static bool start(struct cli *cli, const char *path, const struct pb_message *re
     }
     struct grpc_request call = {.path = str_of(path), .body = pb_encode_arena(request_type, request, cli->arena), .timeout = wait};
     waiting->cli = cli;
+    log_debug("cli", "calling", "method", path, "address", arena_cstr(cli->arena, cli->f.address));
     grpc_client_call(cli->client, &call, on_done, waiting);
     return true;
 }

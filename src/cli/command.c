@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "cli/commands.h"
 
 #include <stdlib.h>
@@ -47,13 +48,6 @@ static bool is_new_word(size_t index, struct str group)
     for (size_t i = 0; i < index; i++)
         if (str_equal(word_in_group(&commands[i], group), word)) return false;
     return !str_is_empty(word);
-}
-
-bool cli_knows(const char *word)
-{
-    for (size_t i = 0; i < command_count; i++)
-        if (str_equal_c(word_in_group(&commands[i], STR_EMPTY), word)) return true;
-    return false;
 }
 
 static void print_group(struct str group, FILE *out)
@@ -213,6 +207,24 @@ static bool settle_output(struct cli *cli)
     return true;
 }
 
+static instant wall_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (instant){t.tv_sec * NS_PER_S + t.tv_nsec};
+}
+
+/* --log-level debug tells of each call, on stderr. */
+static void settle_logging(struct cli *cli)
+{
+    enum log_level level = LOG_INFO;
+    if (cli->given[FLAG_log_level]) (void)log_level_parse(arena_cstr(cli->arena, cli->f.log_level), &level);
+    log_set_level(level);
+    log_set_clock(wall_now);
+    if (str_equal_c(cli->f.log_format, "json")) log_set_format(LOG_JSON);
+    else if (str_equal_c(cli->f.log_format, "pretty")) log_set_format(LOG_PRETTY);
+}
+
 static bool has_required(struct cli *cli)
 {
     for (const uint16_t *flag = cli->command->flags; *flag != 0; flag++) {
@@ -263,9 +275,8 @@ static int run_command(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, "\"%.*s\" is not expected here; see perdure %s --help", STR_ARG(cli->words.items[cli->command->word_max]), cli->command->path);
     if (!cli->command->is_local && !cli_settle(cli)) return 1;
     if (!settle_output(cli) || !check_choices(cli) || !has_required(cli)) return 1;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    cli->now = (instant){now.tv_sec * NS_PER_S + now.tv_nsec};
+    settle_logging(cli);
+    cli->now = wall_now();
     return cli->command->run(cli);
 }
 

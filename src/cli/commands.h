@@ -37,7 +37,4 @@ int run_config_list(struct cli *cli), run_config_delete(struct cli *cli), run_co
 int run_env_set(struct cli *cli), run_env_list(struct cli *cli), run_env_delete(struct cli *cli), run_help_flags(struct cli *cli), run_completion_bash(struct cli *cli);
 int run_completion_zsh(struct cli *cli), run_completion_fish(struct cli *cli);
 
-/* Is there a command or a group that begins with this word? */
-bool cli_knows(const char *word);
-
 #endif

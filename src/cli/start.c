@@ -296,6 +296,8 @@ int run_workflow_show(struct cli *cli)
         buf_fini(w.out);
         return 0;
     }
+    struct str last_run = cli->f.run_id;
+    if (cli->f.follow && workflow_follow(cli, &last_run, false, false) == NULL) return 1; /* one document, when there is no more to come */
     if (!workflow_history(cli, &history.events, &history.events_count)) return 1;
     cli->f.no_shorthand = cli->f.no_shorthand || cli_is_json(cli); /* as a document it is a history to replay, payloads as stored */
     cli_put_message(cli, &pb_history_History_type, &history);

@@ -300,7 +300,7 @@ int server_start_dev(int argc, char **argv)
     struct option_strings words = {0};
     struct str problem = STR_EMPTY;
     bool wants_help;
-    int status = 2;
+    int status = 1;
     struct server_options options = {.limits = limits_default()};
     bool is_good = options_parse(rows, countof(rows), argc, argv, &arena, &words, &wants_help, &problem);
     if (is_good && wants_help) {

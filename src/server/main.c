@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         print_usage(stdout);
         return 0;
     }
-    if (argc >= 2 && cli_knows(argv[1])) return cli_main(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], "server") != 0) return cli_main(argc, argv);
     print_usage(stderr);
-    return 2;
+    return 1;
 }

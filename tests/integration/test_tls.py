@@ -57,4 +57,4 @@ async def test_a_key_without_its_certificate_is_said(certificates):
     from conftest import PROGRAM
 
     out = subprocess.run([PROGRAM, "server", "start-dev", "--port", "0", "--tls-key", str(certificates / "server.key")], capture_output=True, text=True, timeout=20)
-    assert out.returncode == 2 and "--tls-cert" in out.stderr
+    assert out.returncode == 1 and "--tls-cert" in out.stderr

@@ -137,6 +137,13 @@ async def test_show_follow_and_trace_are_live(server, client, queue, tmp_path):
         assert code == 0 and "Hold" in out and "id live-child" not in out
 
 
+async def test_show_follow_as_a_document_waits_for_the_end(server, client, queue, tmp_path):
+    async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=ACTIVITIES, workflow_runner=UnsandboxedWorkflowRunner()):
+        await client.start_workflow("Sleeps", 1.0, id="waited", task_queue=queue)
+        code, out, _ = await run(tmp_path, "workflow", "show", "-w", "waited", "--follow", "-o", "json", "--address", server.address)
+        assert code == 0 and json.loads(out)["events"][-1]["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED"
+
+
 async def test_execute_shows_progress(server, client, queue, tmp_path):
     async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=ACTIVITIES, workflow_runner=UnsandboxedWorkflowRunner()):
         code, out, _ = await run(tmp_path, "workflow", "execute", "--type", "SayHello", "-t", queue, "-i", '"Ada"', "--address", server.address)
@@ -151,6 +158,13 @@ async def test_a_question_is_asked_and_its_answer_counts(server, tmp_path):
             assert await terminal.ends() == code and "y/N" in terminal.text
     code, _, err = await run(tmp_path, *words)
     assert code == 1 and "--yes" in err
+
+
+async def test_debug_tells_of_each_call(server, tmp_path):
+    code, out, err = await run(tmp_path, "operator", "cluster", "health", "--log-level", "debug", "--log-format", "json", "--address", server.address)
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert code == 0 and out == "SERVING\n" and any("Health/Check" in line.get("method", "") for line in lines) and any(line.get("code") == "OK" for line in lines)
+    assert (await run(tmp_path, "operator", "cluster", "health", "--address", server.address))[2] == ""
 
 
 async def test_errors_say_what_to_do(server, tmp_path):
