@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum {
     HEAD_SIZE_MAX = 16 * 1024, /* of an answer, of which the first line counts */
@@ -25,7 +26,7 @@ struct lookup {
 
 struct http_post {
     struct loop *loop;
-    void (*done)(void *arg, int status, struct str why);
+    void (*done)(void *arg, int status, struct str text);
     void *arg;
     struct timer timer;
     struct loop_defer defer;  /* tells of an end that came before the start had returned */
@@ -36,6 +37,7 @@ struct http_post {
     struct socket *socket;
     struct sockaddr_storage addresses[ADDRESSES_MAX];
     size_t address_count, address_index;
+    size_t body_size_max;
     bool is_sent, is_failed;
     char why[256];
 };
@@ -67,14 +69,14 @@ void http_post_cancel(struct http_post *post)
     free(post);
 }
 
-static void finish(struct http_post *post, int status, const char *why)
+static void finish(struct http_post *post, int status, struct str text)
 {
-    void (*done)(void *arg, int status, struct str why) = post->done;
+    void (*done)(void *arg, int status, struct str text) = post->done;
     void *arg = post->arg;
-    char words[256];
-    snprintf(words, sizeof words, "%s", why);
+    char *copy = str_dup_c(text);
     http_post_cancel(post);
-    done(arg, status, str_of(words));
+    done(arg, status, str_make(copy, text.size));
+    free(copy);
 }
 
 /* Told in the next turn: it may come from within the start, or from deep inside the socket. */
@@ -89,14 +91,14 @@ static void fail(struct http_post *post, const char *why)
 static void on_defer(struct loop_defer *defer)
 {
     struct http_post *post = container_of(defer, struct http_post, defer);
-    finish(post, 0, post->why);
+    finish(post, 0, str_of(post->why));
 }
 
 static void on_timeout(struct timer *timer, instant now)
 {
     (void)now;
     struct http_post *post = container_of(timer, struct http_post, timer);
-    finish(post, 0, post->is_sent ? "no answer in time" : "no connection in time");
+    finish(post, 0, str_of(post->is_sent ? "no answer in time" : "no connection in time"));
 }
 
 /* ---- the request and its answer ---- */
@@ -124,11 +126,95 @@ static bool read_head(struct http_post *post, int *status)
     }
 }
 
+/* ---- a body ---- */
+
+/* The value of a header among the lines of `head`; empty: not there. */
+static struct str header_value(struct str head, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *at = head.data, *end = head.data + head.size, *line_end; at < end; at = line_end + 1) {
+        line_end = memchr(at, '\n', (size_t)(end - at));
+        if (line_end == NULL) line_end = end;
+        if ((size_t)(line_end - at) <= size || at[size] != ':' || strncasecmp(at, name, size) != 0) continue;
+        struct str value = {at + size + 1, (size_t)(line_end - at) - size - 1};
+        while (value.size != 0 && value.data[0] == ' ') value = str_skip(value, 1);
+        while (value.size != 0 && (value.data[value.size - 1] == '\r' || value.data[value.size - 1] == ' ')) value.size--;
+        return value;
+    }
+    return STR_EMPTY;
+}
+
+/* A number at the front of a text, at most 16 digits of it; *end: what stops it. */
+static size_t number(struct str text, int base, char *end)
+{
+    char digits[17], *stop;
+    size_t n = size_min(text.size, sizeof digits - 1);
+    if (n != 0) memcpy(digits, text.data, n);
+    digits[n] = '\0';
+    unsigned long long value = strtoull(digits, &stop, base);
+    *end = stop == digits ? '?' : *stop;
+    return value > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)value;
+}
+
+/* Puts the chunks together. False: there are more to come, or they are malformed. */
+static bool join_chunks(struct str rest, size_t size_max, struct buf *out, const char **why)
+{
+    buf_clear(out);
+    for (;;) {
+        const char *line_end = rest.size != 0 ? memchr(rest.data, '\n', rest.size) : NULL;
+        char end;
+        if (line_end == NULL) return false;
+        size_t size = number((struct str){rest.data, (size_t)(line_end - rest.data)}, 16, &end);
+        if ((end != '\r' && end != '\0' && end != ';' && end != ' ') || size > size_max || out->size + size > size_max) {
+            *why = "its chunks make no sense, or too many";
+            return false;
+        }
+        rest = str_skip(rest, (size_t)(line_end - rest.data) + 1);
+        if (size == 0) return true;
+        if (rest.size < size + 2) return false;
+        buf_append(out, rest.data, size);
+        rest = str_skip(rest, size + 2);
+    }
+}
+
+bool http_body_parse(struct str answer, bool is_closed, size_t size_max, struct buf *joined, struct str *body, const char **why)
+{
+    const char *head_end = answer.size >= 4 ? memmem(answer.data, answer.size, "\r\n\r\n", 4) : NULL;
+    *why = NULL;
+    if (head_end == NULL && answer.size >= HEAD_SIZE_MAX) *why = "its head is too large";
+    if (head_end == NULL) return false;
+    struct str head = {answer.data, (size_t)(head_end - answer.data)}, rest = str_skip(answer, head.size + 4);
+    struct str length = header_value(head, "content-length"), encoding = header_value(head, "transfer-encoding");
+    if (encoding.size == 7 && strncasecmp(encoding.data, "chunked", 7) == 0) {
+        if (!join_chunks(rest, size_max, joined, why)) return false;
+        *body = buf_view(joined);
+        return true;
+    }
+    char end;
+    size_t wanted = length.size != 0 ? number(length, 10, &end) : rest.size;
+    if (wanted > size_max || (length.size != 0 && end != '\0')) *why = "it is too large";
+    *body = str_make(rest.data, size_min(wanted, rest.size));
+    return *why == NULL && (length.size != 0 ? rest.size >= wanted : is_closed);
+}
+
 static void send_request(struct http_post *post)
 {
     post->is_sent = true;
     pipe_write(&post->socket->pipe, buf_view(&post->request));
     if (post->socket->pipe.is_broken) fail(post, "the connection broke while sending");
+}
+
+/* Ends with the body when it is there. False: not yet. */
+static bool read_body(struct http_post *post, int status, bool is_closed)
+{
+    struct buf joined = {0};
+    struct str body;
+    const char *why;
+    bool is_whole = http_body_parse(buf_view(&post->answer), is_closed, post->body_size_max, &joined, &body, &why);
+    if (is_whole) finish(post, status, body);
+    else if (why != NULL) fail(post, why);
+    buf_fini(&joined);
+    return is_whole || why != NULL;
 }
 
 static void on_bytes(struct pipe *pipe, struct str bytes)
@@ -137,16 +223,21 @@ static void on_bytes(struct pipe *pipe, struct str bytes)
     int status;
     if (post == NULL || post->is_failed) return;
     if (!post->is_sent) send_request(post); /* the handshake of TLS is over */
-    if (post->answer.size < HEAD_SIZE_MAX) buf_append(&post->answer, bytes.data, size_min(bytes.size, HEAD_SIZE_MAX - post->answer.size));
+    size_t room = HEAD_SIZE_MAX + 2 * post->body_size_max; /* chunks have their own heads */
+    if (post->answer.size < room) buf_append(&post->answer, bytes.data, size_min(bytes.size, room - post->answer.size));
     if (post->is_failed || !read_head(post, &status)) return;
     if (status == 0) fail(post, "the answer is not HTTP");
-    else finish(post, status, "");
+    else if (post->body_size_max == 0) finish(post, status, STR_EMPTY);
+    else (void)read_body(post, status, false);
 }
 
 static void on_end(struct pipe *pipe, const char *why)
 {
     struct http_post *post = container_of(pipe, struct socket, pipe)->post;
-    if (post != NULL) fail(post, why);
+    int status;
+    if (post == NULL) return;
+    bool has_head = post->body_size_max != 0 && !post->is_failed && post->answer.size != 0 && read_head(post, &status) && status != 0;
+    if (!has_head || !read_body(post, status, true)) fail(post, why);
 }
 
 static void on_written(struct pipe *pipe)
@@ -239,12 +330,12 @@ static void look_up(struct http_post *post, const char *host, int port)
     fail(post, uv_strerror(result));
 }
 
-struct http_post *http_post_start(struct loop *loop, const struct http_post_request *request, void (*done)(void *arg, int status, struct str why), void *arg)
+struct http_post *http_post_start(struct loop *loop, const struct http_post_request *request, void (*done)(void *arg, int status, struct str text), void *arg)
 {
     struct http_post *post = xcalloc(1, sizeof *post);
     char *host = str_dup_c(request->host);
     const char *open = strchr(host, ':') != NULL ? "[" : "", *close = *open != '\0' ? "]" : "";
-    *post = (struct http_post){.loop = loop, .done = done, .arg = arg, .timer.fire = on_timeout, .defer.run = on_defer, .server_name = str_of(host)};
+    *post = (struct http_post){.loop = loop, .done = done, .arg = arg, .timer.fire = on_timeout, .defer.run = on_defer, .server_name = str_of(host), .body_size_max = request->body_size_max};
     if (request->tls != NULL) post->tls = tls_context_ref(request->tls);
     buf_printf(&post->request, "POST %.*s HTTP/1.1\r\nHost: %s%s%s:%d\r\nContent-Length: %zu\r\nConnection: close\r\n%.*s\r\n",
                STR_ARG(request->path), open, host, close, request->port, request->body.size, STR_ARG(request->headers));
