@@ -1,14 +1,13 @@
 """The server fixture of tests/integration, for the official command line."""
 
-import asyncio
 import importlib.util
 import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
-import pytest_asyncio
 
 _folder = pathlib.Path(__file__).resolve().parent.parent / "integration"
 sys.path.insert(0, str(_folder))
@@ -21,15 +20,18 @@ server, client, queue = _module.server, _module.client, _module.queue
 OFFICIAL = os.environ.get("PERDURE_TEMPORAL")  # the official command line, which has the official dev server in it
 
 
-@pytest_asyncio.fixture
-async def official_server(tmp_path):
+@pytest.fixture
+def official_server(tmp_path):
     """The official dev server on a port of its own; the fixture is its address."""
     port = _module.free_port()
     command = [OFFICIAL, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--dynamic-config-value", "frontend.ListWorkersEnabled=true",
                "--dynamic-config-value", "frontend.WorkerHeartbeatsEnabled=true", "--dynamic-config-value", "frontend.MaxConcurrentBatchOperationPerNamespace=100"]
     process = subprocess.Popen(command, stdout=open(tmp_path / "official.log", "wb"), stderr=subprocess.STDOUT, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     try:
-        await _module.eventually(lambda: asyncio.to_thread(is_serving, f"127.0.0.1:{port}", tmp_path), 60)
+        deadline = time.monotonic() + 60
+        while not is_serving(f"127.0.0.1:{port}", tmp_path):
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "official.log").read_text()
+            time.sleep(0.2)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
