@@ -202,7 +202,7 @@ static struct execution *reset(struct world *w, struct execution *base, int64_t 
     struct step step;
     struct execution *run;
     world_begin(w, &step);
-    check_int(workflow_reset(&step, base, world_current(w, "wf"), &r, history_of(w, base), &reply, &run), ERR_NONE);
+    check_int(workflow_reset(&step, base, world_current(w, "wf"), &r, history_of(w, base), NULL, &reply, &run), ERR_NONE);
     world_end(w, &step);
     return world_current(w, "wf");
 }

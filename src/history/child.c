@@ -230,7 +230,10 @@ static void receive_start(struct step *step, struct execution *target, const pb_
 {
     const pb_store_StartChild *start = message->start_child;
     int32_t policy = start->attributes->workflow_id_reuse_policy;
-    if (target != NULL && str_equal(target->s->create_request_id, start->request_id)) {
+    const pb_store_Parent *parent = target != NULL ? target->s->parent : NULL;
+    bool is_old = parent != NULL && start->replaced_run_id.size != 0 && str_equal(parent->run_id, start->replaced_run_id) &&
+                  parent->initiated_event_id == start->initiated_event_id && str_equal(parent->workflow_id, message->sender->workflow_id);
+    if (target != NULL && (is_old || str_equal(target->s->create_request_id, start->request_id))) {
         answer_start(step, target, message);
         return;
     }
@@ -241,6 +244,83 @@ static void receive_start(struct step *step, struct execution *target, const pb_
     }
     if (is_open) close_terminate(target, step, STR("replaced by a child workflow of the same id"), NULL, STR("history-service"), NULL, 0);
     answer_start(step, begin_child(step, message), message);
+}
+
+/* ---- after a reset of the parent ---- */
+
+static void ask(struct item *item, struct step *step)
+{
+    pb_store_Message *m = message_new(step, item->owner, pb_store_Message_child_asked_tag);
+    pb_store_ChildAsked *a = CONTENT(step, m, child_asked);
+    a->initiated_event_id = item->child->initiated_event_id;
+    a->first_run_id = item->child->run_id;
+    message_send(step, m, item->child->namespace_key, item->child->workflow_id, STR_EMPTY);
+}
+
+/* Children that are pending may have ended since, or, where the base run ended before it heard of their start, have been started. What comes to a
+ * base run that was open is passed on. */
+void child_after_reset(struct execution *e, struct step *step, const struct execution *base, bool was_base_open, const pb_history_History *history)
+{
+    struct item *item;
+    for (size_t at = 0; (item = item_next(e, ITEM_CHILD, &at)) != NULL;) {
+        const event *initiated = history->events[item->number - 1];
+        if (item->child->has_started) ask(item, step);
+        else if (!was_base_open) {
+            pb_store_Message *m = message_new(step, e, pb_store_Message_start_child_tag);
+            pb_store_StartChild *start = CONTENT(step, m, start_child);
+            item->child->request_id = item_str(item, uuid_new(step));
+            item_changed(item);
+            start->request_id = item->child->request_id;
+            start->initiated_event_id = item->number;
+            start->attributes = initiated->start_child_workflow_execution_initiated_event_attributes;
+            start->root = e->s->root;
+            start->user_metadata = initiated->user_metadata;
+            start->initiated_at = step->now.ns;
+            start->parent_priority = e->s->priority;
+            start->replaced_run_id = base->s->run_id;
+            message_send(step, m, item->child->namespace_key, item->child->workflow_id, STR_EMPTY);
+        }
+    }
+}
+
+static bool is_followed(const event *closing)
+{
+    switch (closing->event_type) {
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: return true;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: return closing->workflow_execution_completed_event_attributes->new_execution_run_id.size != 0;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: return closing->workflow_execution_failed_event_attributes->new_execution_run_id.size != 0;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: return closing->workflow_execution_timed_out_event_attributes->new_execution_run_id.size != 0;
+    default: return false;
+    }
+}
+
+int64_t execution_wanted_event(const struct execution *target, const pb_store_Message *m)
+{
+    if (m->content_case != pb_store_Message_child_asked_tag || m->child_asked->closing != NULL || target == NULL || execution_is_open(target)) return 0;
+    return str_equal(target->s->first_run_id, m->child_asked->first_run_id) ? target->s->close_event_id : 0;
+}
+
+static void receive_asked(struct step *step, struct execution *target, const pb_store_Message *message)
+{
+    const pb_store_ChildAsked *asked = message->child_asked;
+    bool is_of_chain = target != NULL && str_equal(target->s->first_run_id, asked->first_run_id);
+    if (target != NULL && !is_of_chain && !asked->is_first_run) { /* the id has been used again since */
+        pb_store_Message *m = pb_new(step->arena, pb_store_Message);
+        *m = *message;
+        m->child_asked = arena_new(step->arena, pb_store_ChildAsked);
+        *m->child_asked = *asked;
+        m->child_asked->is_first_run = true;
+        message_send(step, m, target->s->namespace_key, target->s->workflow_id, asked->first_run_id);
+        return;
+    }
+    if (!is_of_chain || execution_is_open(target) || asked->closing == NULL || is_followed(asked->closing)) return; /* it will tell by itself */
+    pb_store_Message *m = message_new(step, target, pb_store_Message_child_closed_tag);
+    pb_store_ChildClosed *a = CONTENT(step, m, child_closed);
+    a->initiated_event_id = asked->initiated_event_id;
+    a->first_run_id = target->s->first_run_id;
+    a->workflow_type = target->s->workflow_type;
+    a->event = asked->closing;
+    message_send(step, m, message->sender->namespace_key, message->sender->workflow_id, message->sender->run_id);
 }
 
 static void receive_released(struct step *step, struct execution *child, const pb_store_Message *message)
@@ -306,6 +386,7 @@ static void receive_started(struct step *step, struct execution *parent, const p
     }
     if (!is_same || item->child->has_started) return;
     record_started(item, step, started->run_id);
+    if (parent->s->is_reset) ask(item, step);
     wanted(parent, step);
 }
 
@@ -450,6 +531,7 @@ err execution_receive(struct step *step, struct execution *target, const pb_stor
     case pb_store_Message_child_started_tag: receive_started(step, target, m); return ERR_NONE;
     case pb_store_Message_child_start_failed_tag: receive_start_failed(step, target, m); return ERR_NONE;
     case pb_store_Message_child_released_tag: receive_released(step, target, m); return ERR_NONE;
+    case pb_store_Message_child_asked_tag: receive_asked(step, target, m); return ERR_NONE;
     case pb_store_Message_child_closed_tag: receive_closed(step, target, m); return ERR_NONE;
     case pb_store_Message_parent_closed_tag: receive_parent_closed(step, target, m); return ERR_NONE;
     case pb_store_Message_request_cancel_tag: external_receive_cancel(step, target, m); return ERR_NONE;

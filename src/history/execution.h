@@ -199,11 +199,19 @@ MUST_USE err execution_activity_reset(struct execution *e, struct step *step, co
 MUST_USE err execution_activity_update_options(struct execution *e, struct step *step, const pb_ws_UpdateActivityOptionsRequest *request,
                                                pb_ws_UpdateActivityOptionsResponse *reply);
 
+/* The runs that continued the base run as new, as far as they are known: what of their events a reset writes again. */
+struct reset_chain {
+    const pb_history_History *history; /* those events that reset_needs, in order */
+    bool reaches_current;              /* the last of them is the current run, which is open */
+};
+bool reset_needs(const pb_history_HistoryEvent *event);
+
 /* base: the run to go back in; current: the newest run (may be base), terminated when it is open. history: all events of base,
  * decoded, which the caller has read; it lives as long as step->arena. The new run shares the events before the point
- * (CHANGE_BRANCH_REF). The same request id again finds the run it made. ERR_INVALID: not a point to reset to. */
+ * (CHANGE_BRANCH_REF). chain: NULL when none followed. The same request id again finds the run it made. ERR_INVALID: not a point to reset to. */
 MUST_USE err workflow_reset(struct step *step, struct execution *base, struct execution *current, const pb_ws_ResetWorkflowExecutionRequest *request,
-                            const pb_history_History *history, pb_ws_ResetWorkflowExecutionResponse *reply, struct execution **run);
+                            const pb_history_History *history, const struct reset_chain *chain, pb_ws_ResetWorkflowExecutionResponse *reply,
+                            struct execution **run);
 
 /* ---- updates ---- */
 
@@ -226,6 +234,8 @@ MUST_USE err execution_update_view(const struct execution *e, struct step *step,
 /* A message for (namespace, workflow id, run id). target: the run it names, or the current one when it names none; NULL when
  * there is none. Answers with messages of its own. Deduplicates: the same message twice changes nothing more.
  * ERR_LIMIT: the target is held at its history limit, deliver it again later. ERR_CORRUPT: not a message of ours. */
+/* The event that must be put into the message (child_asked.closing) before it can be received, or 0. */
+int64_t execution_wanted_event(const struct execution *target, const pb_store_Message *message);
 MUST_USE err execution_receive(struct step *step, struct execution *target, const pb_store_Message *message);
 
 #endif

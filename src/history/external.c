@@ -65,6 +65,32 @@ static pb_store_External *pend(struct completion *c, int64_t id, const struct na
     return x;
 }
 
+static pb_store_Message *cancel_message(struct step *step, const struct execution *e, struct str request_id, int64_t id,
+                                        const pb_history_RequestCancelExternalWorkflowExecutionInitiatedEventAttributes *a)
+{
+    pb_store_Message *m = message_new(step, e, pb_store_Message_request_cancel_tag);
+    m->request_cancel = pb_new(step->arena, pb_store_RequestCancel);
+    m->request_cancel->request_id = request_id;
+    m->request_cancel->initiated_event_id = id;
+    m->request_cancel->is_child_only = a->child_workflow_only;
+    m->request_cancel->reason = a->reason;
+    return m;
+}
+
+static pb_store_Message *signal_message(struct step *step, const struct execution *e, struct str request_id, int64_t id,
+                                        const pb_history_SignalExternalWorkflowExecutionInitiatedEventAttributes *a)
+{
+    pb_store_Message *m = message_new(step, e, pb_store_Message_signal_tag);
+    m->signal = pb_new(step->arena, pb_store_Signal);
+    m->signal->request_id = request_id;
+    m->signal->initiated_event_id = id;
+    m->signal->is_child_only = a->child_workflow_only;
+    m->signal->signal_name = a->signal_name;
+    m->signal->input = a->input;
+    m->signal->header = a->header;
+    return m;
+}
+
 void external_cancel(struct completion *c, const pb_command_Command *command)
 {
     const pb_command_RequestCancelExternalWorkflowExecutionCommandAttributes *from = command->request_cancel_external_workflow_execution_command_attributes;
@@ -82,12 +108,7 @@ void external_cancel(struct completion *c, const pb_command_Command *command)
     a->reason = from->reason;
     int64_t id = event_add(c->e, c->step, ev);
     const pb_store_External *x = pend(c, id, ns, from->workflow_id, from->run_id, from->control, true);
-    pb_store_Message *m = message_new(c->step, c->e, pb_store_Message_request_cancel_tag);
-    m->request_cancel = pb_new(c->step->arena, pb_store_RequestCancel);
-    m->request_cancel->request_id = x->request_id;
-    m->request_cancel->initiated_event_id = id;
-    m->request_cancel->is_child_only = from->child_workflow_only;
-    m->request_cancel->reason = from->reason;
+    pb_store_Message *m = cancel_message(c->step, c->e, x->request_id, id, a);
     message_send(c->step, m, ns->key, from->workflow_id, from->run_id);
 }
 
@@ -109,15 +130,28 @@ void external_signal(struct completion *c, const pb_command_Command *command)
     a->header = from->header;
     int64_t id = event_add(c->e, c->step, ev);
     const pb_store_External *x = pend(c, id, ns, from->execution->workflow_id, from->execution->run_id, from->control, false);
-    pb_store_Message *m = message_new(c->step, c->e, pb_store_Message_signal_tag);
-    m->signal = pb_new(c->step->arena, pb_store_Signal);
-    m->signal->request_id = x->request_id;
-    m->signal->initiated_event_id = id;
-    m->signal->is_child_only = from->child_workflow_only;
-    m->signal->signal_name = from->signal_name;
-    m->signal->input = from->input;
-    m->signal->header = from->header;
+    pb_store_Message *m = signal_message(c->step, c->e, x->request_id, id, a);
     message_send(c->step, m, ns->key, from->execution->workflow_id, from->execution->run_id);
+}
+
+/* What the base run had asked for and never heard of, because it had ended, is asked again. */
+void external_after_reset(struct execution *e, struct step *step, bool was_base_open, const pb_history_History *history)
+{
+    struct item *item;
+    for (size_t at = 0; !was_base_open && (item = item_next(e, ITEM_EXTERNAL, &at)) != NULL;) {
+        const event *initiated = history->events[item->number - 1];
+        pb_store_External *x = item->external;
+        pb_store_Message *m;
+        x->request_id = item_str(item, uuid_new(step));
+        item_changed(item);
+        if (x->is_cancel) {
+            const pb_history_RequestCancelExternalWorkflowExecutionInitiatedEventAttributes *a = initiated->request_cancel_external_workflow_execution_initiated_event_attributes;
+            m = cancel_message(step, e, x->request_id, item->number, a);
+        } else {
+            m = signal_message(step, e, x->request_id, item->number, initiated->signal_external_workflow_execution_initiated_event_attributes);
+        }
+        message_send(step, m, x->namespace_key, x->workflow_id, x->run_id);
+    }
 }
 
 /* ---- the receiver ---- */

@@ -299,6 +299,8 @@ void world_deliver(struct world *w)
         pb_store_Message *message = NULL;
         require((PB_DECODE(&w->arena, m->bytes, pb_store_Message, &message)) == (int64_t)(ERR_NONE));
         struct execution *target = m->run_id.size != 0 ? world_by_run_id(w, m->run_id) : world_current(w, arena_cstr(&w->arena, m->workflow_id));
+        int64_t wanted = execution_wanted_event(target, message);
+        if (wanted != 0) message->child_asked->closing = event_at(w, target, wanted);
         struct step step;
         world_begin(w, &step);
         require((execution_receive(&step, target, message)) == (int64_t)(ERR_NONE));

@@ -219,11 +219,13 @@ void callback_describe(const struct item *item, struct arena *arena, pb_workflow
 bool child_check(struct completion *c, const pb_command_Command *command);
 void child_initiate(struct completion *c, const pb_command_Command *command);
 void child_parent_closed(struct execution *e, struct step *step);  /* parent close policies */
+void child_after_reset(struct execution *e, struct step *step, const struct execution *base, bool was_base_open, const pb_history_History *history);
 void child_tell_parent(struct execution *e, struct step *step, const event *closing);
 pb_store_Message *message_new(struct step *step, const struct execution *from, int32_t content);
 void message_send(struct step *step, const pb_store_Message *message, int64_t namespace_key, struct str workflow_id, struct str run_id);
 /* By name; an empty one is the step's own. NULL: there is none. */
 const struct namespace_info *namespace_find(const struct step *step, struct str name);
+void external_after_reset(struct execution *e, struct step *step, bool was_base_open, const pb_history_History *history);
 void external_receive_cancel(struct step *step, struct execution *target, const pb_store_Message *message);
 void external_receive_signal(struct step *step, struct execution *target, const pb_store_Message *message);
 void external_receive_result(struct step *step, struct execution *e, int64_t initiated_event_id, int32_t cause);

@@ -1,5 +1,6 @@
 /* history/reset.c: a new run that goes on from a point in the history of another. It refers to the events before the point
- * and shares them; signals, updates and cancel requests that came after it are written again. Source: F014. */
+ * and shares them; signals, updates and cancel requests that came after it, also to the runs that continued the run as new, are
+ * written again, and so is what became of the children that it keeps. Source: F014. */
 #include "history/machines.h"
 
 /* ---- what is written again ---- */
@@ -59,6 +60,92 @@ static void options_again(struct execution *e, struct step *step, const event *f
     if (a->unset_versioning_override) e->s->versioning_override = NULL;
     if (a->priority != NULL) e->s->priority = PB_CLONE(&e->arena, pb_common_Priority, a->priority);
     again(e, step, from);
+}
+
+/* The fields that all events about a child share have the same names. Their numbers of events are those of the new history. */
+#define CHILD_EVENT(kind, field)                                     \
+    case kind: {                                                     \
+        ev->field = arena_new(step->arena, __typeof__(*ev->field));  \
+        *ev->field = *from->field;                                   \
+        *initiated = ev->field->initiated_event_id;                  \
+        return &ev->field->started_event_id;                         \
+    }
+
+/* NULL: not the end of a child. */
+static int64_t *child_end(struct step *step, event *ev, const event *from, int64_t *initiated)
+{
+    ev->attributes_case = from->attributes_case;
+    switch (from->event_type) {
+        CHILD_EVENT(EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED, child_workflow_execution_completed_event_attributes)
+        CHILD_EVENT(EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED, child_workflow_execution_failed_event_attributes)
+        CHILD_EVENT(EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED, child_workflow_execution_canceled_event_attributes)
+        CHILD_EVENT(EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT, child_workflow_execution_timed_out_event_attributes)
+        CHILD_EVENT(EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED, child_workflow_execution_terminated_event_attributes)
+    default: return NULL;
+    }
+}
+
+/* The start and the end of a child that was begun before the point: nobody will tell of them again. */
+static void child_again(struct execution *e, struct step *step, const event *from)
+{
+    event *ev = event_new(step, from->event_type);
+    int64_t initiated = 0, *started = child_end(step, ev, from, &initiated);
+    bool is_start = from->event_type == EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED;
+    if (is_start) initiated = from->child_workflow_execution_started_event_attributes->initiated_event_id;
+    else if (started == NULL) initiated = from->start_child_workflow_execution_failed_event_attributes->initiated_event_id;
+    struct item *item = item_by_number(e, ITEM_CHILD, initiated);
+    if (item == NULL || (started == NULL && item->child->has_started)) return;
+    if (is_start) {
+        item->child->has_started = true;
+        item->child->run_id = item_str(item, from->child_workflow_execution_started_event_attributes->workflow_execution->run_id);
+        item->child->started_event_id = e->s->next_event_id;
+        item_changed(item);
+        again(e, step, from);
+        return;
+    }
+    if (started != NULL) {
+        *started = item->child->started_event_id;
+        event_add(e, step, ev);
+    } else {
+        again(e, step, from);
+    }
+    item_remove(item);
+}
+
+/* What became of what another workflow was asked for. */
+static void external_again(struct execution *e, struct step *step, const event *from, int64_t initiated)
+{
+    struct item *item = item_by_number(e, ITEM_EXTERNAL, initiated);
+    if (item == NULL) return;
+    again(e, step, from);
+    item_remove(item);
+}
+
+/* Answers of other workflows, to the base run alone. */
+static void reapply_answers(struct execution *e, struct step *step, const event *from)
+{
+    switch (from->event_type) {
+    case EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+    case EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+    case EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+    case EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
+    case EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+    case EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+    case EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: child_again(e, step, from); break;
+    case EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
+        external_again(e, step, from, from->external_workflow_execution_signaled_event_attributes->initiated_event_id);
+        break;
+    case EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
+        external_again(e, step, from, from->signal_external_workflow_execution_failed_event_attributes->initiated_event_id);
+        break;
+    case EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+        external_again(e, step, from, from->external_workflow_execution_cancel_requested_event_attributes->initiated_event_id);
+        break;
+    case EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
+        external_again(e, step, from, from->request_cancel_external_workflow_execution_failed_event_attributes->initiated_event_id);
+        break;
+    default: break;
+    }
 }
 
 static void reapply(struct execution *e, struct step *step, const pb_ws_ResetWorkflowExecutionRequest *r, const event *from)
@@ -231,10 +318,17 @@ static pb_history_History *written_since(const struct execution *e, struct step 
     return history;
 }
 
-err workflow_reset(struct step *step, struct execution *base, struct execution *current, const pb_ws_ResetWorkflowExecutionRequest *r,
-                   const pb_history_History *history, pb_ws_ResetWorkflowExecutionResponse *reply, struct execution **run)
+bool reset_needs(const event *ev)
 {
-    int64_t point = r->workflow_task_finish_event_id, end = base->s->next_event_id;
+    return ev->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED || ev->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED ||
+           ev->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED || ev->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED ||
+           ev->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED;
+}
+
+err workflow_reset(struct step *step, struct execution *base, struct execution *current, const pb_ws_ResetWorkflowExecutionRequest *r,
+                   const pb_history_History *history, const struct reset_chain *chain, pb_ws_ResetWorkflowExecutionResponse *reply, struct execution **run)
+{
+    int64_t point = r->workflow_task_finish_event_id, end = base->s->next_event_id, current_end = current != NULL ? current->s->next_event_id : 0;
     struct execution *e;
     *run = current;
     if (current != NULL && r->request_id.size != 0 && str_equal(current->s->create_request_id, r->request_id)) {
@@ -245,6 +339,7 @@ err workflow_reset(struct step *step, struct execution *base, struct execution *
     TRY(check_after_reset(step, r));
     TRY(execution_rebuild(base->ns, history->events, (size_t)point - 1, &e));
     struct str reason = r->reason.size != 0 ? r->reason : STR("reset");
+    bool was_base_open = execution_is_open(base);
     e->is_new = true;
     set_identity(e, step, base, r);
     share_history(e, base, point);
@@ -257,9 +352,16 @@ err workflow_reset(struct step *step, struct execution *base, struct execution *
     step_create(step, e);
     fail_task(e, step, base, reason);
     for (size_t i = (size_t)point - 1; i < history->events_count; i++) reapply(e, step, r, history->events[i]);
-    pb_history_History *late = written_since(base, step, end);
+    pb_history_History *late = written_since(base, step, end), *late_of_current = NULL;
     for (size_t i = 0; i < late->events_count; i++) reapply(e, step, r, late->events[i]);
+    for (size_t i = 0; chain != NULL && i < chain->history->events_count; i++) reapply(e, step, r, chain->history->events[i]);
+    if (chain != NULL && chain->reaches_current) late_of_current = written_since(current, step, current_end);
+    for (size_t i = 0; late_of_current != NULL && i < late_of_current->events_count; i++) reapply(e, step, r, late_of_current->events[i]);
+    for (size_t i = (size_t)point - 1; i < history->events_count; i++) reapply_answers(e, step, history->events[i]);
+    for (size_t i = 0; i < late->events_count; i++) reapply_answers(e, step, late->events[i]);
     go_on(e, step);
+    child_after_reset(e, step, base, was_base_open, history);
+    external_after_reset(e, step, was_base_open, history);
     err result = after_reset(e, step, r);
     ensure(result == ERR_NONE); /* checked above */
     workflow_task_want(e, step);

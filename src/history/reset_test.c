@@ -8,7 +8,7 @@ static err reset_with(struct world *w, struct execution *base, pb_ws_ResetWorkfl
     struct execution *run;
     struct step step;
     world_begin(w, &step);
-    err result = workflow_reset(&step, base, world_current(w, arena_cstr(&w->arena, execution_workflow_id(base))), r, history_of(w, base), &reply, &run);
+    err result = workflow_reset(&step, base, world_current(w, arena_cstr(&w->arena, execution_workflow_id(base))), r, history_of(w, base), NULL, &reply, &run);
     world_end(w, &step);
     if (result == ERR_NONE) check(str_equal(reply.run_id, execution_run_id(run)));
     return result;
@@ -199,6 +199,113 @@ TEST(f014_f056_updates_are_admitted_again)
     check_int(complete_with(&w, t, r, NULL), ERR_NONE);
     check_history(&w, e, 13, "WorkflowTaskStarted WorkflowTaskCompleted WorkflowExecutionUpdateAccepted");
     check(event_at(&w, e, 15)->workflow_execution_update_accepted_event_attributes->accepted_request == NULL);
+    world_fini(&w);
+}
+
+/* The child has ended after the point, before or after its parent: the new run hears of it either way. */
+TEST(f014_the_end_of_a_child_finds_the_new_run)
+{
+    static const struct { const char *name; bool is_parent_first, is_crash; } rows[] = {
+        {"in the base run's history", false, false}, {"after the base run's end", true, false}, {"after the base run's end, and all was loaded anew", true, true}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct world w;
+        world_init(&w, i + 1);
+        test_row = rows[i].name;
+        struct execution *base = start(&w, "wf");
+        check_int(done(&w, take(&w, base), start_child(&w, "child", PARENT_CLOSE_POLICY_ABANDON)), ERR_NONE); /* 5 initiated, 6 started, 7 scheduled */
+        check_int(done(&w, take(&w, base), marker(&w, "m")), ERR_NONE);
+        if (rows[i].is_parent_first) {
+            check_int(signal_with(&w, base, "s", "r"), ERR_NONE);
+            check_int(done(&w, take(&w, base), succeed(&w, "x")), ERR_NONE);
+        }
+        check_int(done(&w, take(&w, world_current(&w, "child")), succeed(&w, "from the child")), ERR_NONE);
+        if (rows[i].is_crash) world_crash(&w);
+        base = world_by_run_id(&w, execution_run_id(world_current(&w, "wf")));
+        check_int(reset_to(&w, base, 9), ERR_NONE);
+        struct execution *e = world_current(&w, "wf");
+        check_int(item_count(e, ITEM_CHILD), 0);
+        event *end = NULL;
+        for (size_t id = 9; id <= event_count(&w, e); id++)
+            if (event_at(&w, e, (int64_t)id)->event_type == EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED) end = event_at(&w, e, (int64_t)id);
+        check(end != NULL);
+        if (end == NULL) continue;
+        check_int(end->child_workflow_execution_completed_event_attributes->started_event_id, 6);
+        check_str(end->child_workflow_execution_completed_event_attributes->result->payloads[0]->data, "from the child");
+        check(has_task(&w, e));
+        world_fini(&w);
+    }
+}
+
+TEST(f014_a_child_of_another_chain_is_not_taken_for_ours)
+{
+    struct world w;
+    world_init(&w, 1);
+    struct execution *base = start(&w, "wf");
+    check_int(done(&w, take(&w, base), start_child(&w, "child", PARENT_CLOSE_POLICY_ABANDON)), ERR_NONE);
+    check_int(done(&w, take(&w, base), succeed(&w, "x")), ERR_NONE);
+    check_int(done(&w, take(&w, world_current(&w, "child")), succeed(&w, "ours")), ERR_NONE);
+    struct execution *other = start(&w, "child"); /* the id is used again */
+    check_int(done(&w, take(&w, other), succeed(&w, "another's")), ERR_NONE);
+    check_int(reset_to(&w, base, 9), ERR_NONE);
+    struct execution *e = world_current(&w, "wf");
+    check_int(item_count(e, ITEM_CHILD), 0);
+    const event *end = event_at(&w, e, -1);
+    check_int(end->event_type, EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED);
+    if (end->event_type == EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+        check_str(end->child_workflow_execution_completed_event_attributes->result->payloads[0]->data, "ours");
+    world_fini(&w);
+}
+
+TEST(f014_answers_of_other_workflows_are_kept)
+{
+    struct world w;
+    world_init(&w, 1);
+    struct execution *base = start(&w, "wf"), *other = start(&w, "other");
+    w.holds_messages = true;
+    check_int(done(&w, take(&w, base), signal_other(&w, "other")), ERR_NONE); /* 5 initiated */
+    check_int(signal_with(&w, base, "s", "r"), ERR_NONE);
+    check_int(done(&w, take(&w, base), marker(&w, "m")), ERR_NONE);           /* 6 signal, 7-9 task, 10 marker */
+    world_deliver(&w);
+    world_deliver(&w);
+    w.holds_messages = false;
+    check_history(&w, base, 11, "ExternalWorkflowExecutionSignaled WorkflowTaskScheduled");
+    check_int(reset_to(&w, base, 9), ERR_NONE);
+    struct execution *e = world_current(&w, "wf");
+    check_int(item_count(e, ITEM_EXTERNAL), 0);
+    check_history(&w, e, 9, "WorkflowTaskFailed ExternalWorkflowExecutionSignaled WorkflowTaskScheduled");
+    check_int(other->s->signal_count, 1);
+    world_fini(&w);
+}
+
+TEST(f014_signals_to_the_runs_that_followed_are_written_again)
+{
+    struct world w;
+    world_init(&w, 1);
+    struct execution *base = start(&w, "wf");
+    check_int(done(&w, take(&w, base), continue_run(&w)), ERR_NONE);
+    struct execution *second = world_current(&w, "wf");
+    check_int(signal_with(&w, second, "one", "r1"), ERR_NONE);
+    world_advance(&w, duration_s(2));
+    struct taken running = take(&w, second);
+    check_int(signal_with(&w, second, "two", "r2"), ERR_NONE); /* buffered: written when the reset ends the run */
+    (void)running;
+    pb_history_History *after = pb_new(&w.arena, pb_history_History);
+    const pb_history_History *all = history_of(&w, second);
+    for (size_t i = 0; i < all->events_count; i++)
+        if (reset_needs(all->events[i])) PB_PUSH(&w.arena, after, events) = all->events[i];
+    const struct reset_chain chain = {.history = after, .reaches_current = true};
+    pb_ws_ResetWorkflowExecutionRequest r = {.workflow_task_finish_event_id = 4, .request_id = STR("x"), .reason = STR("why")};
+    pb_ws_ResetWorkflowExecutionResponse reply = {0};
+    struct execution *run;
+    struct step step;
+    world_begin(&w, &step);
+    check_int(workflow_reset(&step, base, second, &r, history_of(&w, base), &chain, &reply, &run), ERR_NONE);
+    world_end(&w, &step);
+    check_int(execution_status(second), WORKFLOW_EXECUTION_STATUS_TERMINATED);
+    check_history(&w, run, 4, "WorkflowTaskFailed WorkflowExecutionSignaled WorkflowExecutionSignaled WorkflowTaskScheduled");
+    check_str(event_at(&w, run, 6)->workflow_execution_signaled_event_attributes->signal_name, "two");
+    check_int(signal_with(&w, run, "two", "r2"), ERR_NONE); /* known */
+    check_int(event_count(&w, run), 7);
     world_fini(&w);
 }
 

@@ -147,7 +147,7 @@ static void reset_some(struct walk *k)
     for (size_t i = 0; i < h->events_count; i++)
         if (h->events[i]->event_type == EVENT_TYPE_WORKFLOW_TASK_STARTED && below(k, 3) == 0) r.workflow_task_finish_event_id = (int64_t)i + 2;
     world_begin(w, &step);
-    err result = workflow_reset(&step, base, base, &r, h, &reply, &run);
+    err result = workflow_reset(&step, base, base, &r, h, NULL, &reply, &run);
     check(result == ERR_NONE || result == ERR_INVALID);
     world_end(w, &step);
 }

@@ -74,6 +74,10 @@ struct inner_call {
     struct shard *shard;
     struct list link;         /* in shard.inner_calls */
     struct shard_delivery *delivery;
+    struct shard_history_read read; /* of an event that the message needs first */
+    int64_t wanted_event;     /* of the run wanted_run */
+    run_key wanted_run;
+    struct str closing;
     bool is_recovery, is_counted; /* counted: one of the rows that the recovery page holds */
     uint32_t attempt;
 };

@@ -168,28 +168,62 @@ static err receive_step(struct shard_call *call, struct execution *run, struct s
     struct inner_call *inner = container_of(call, struct inner_call, call);
     pb_store_Message *message;
     if (PB_DECODE_ALIAS(&inner->arena, inner->delivery->bytes, pb_store_Message, &message) != ERR_NONE) return ERR_CORRUPT;
+    if (inner->wanted_event == 0) {
+        inner->wanted_event = execution_wanted_event(run, message);
+        inner->wanted_run = inner->wanted_event != 0 ? execution_run(run) : 0;
+        if (inner->wanted_event != 0) return ERR_NONE; /* it is read, and the message comes again */
+    } else if (!str_is_empty(inner->closing)) {
+        pb_history_History *history;
+        if (PB_DECODE(&inner->arena, inner->closing, pb_history_History, &history) != ERR_NONE) return ERR_CORRUPT;
+        bool is_same = run != NULL && execution_run(run) == inner->wanted_run && history->events_count != 0;
+        if (is_same && execution_wanted_event(run, message) == inner->wanted_event) message->child_asked->closing = history->events[0];
+    }
     return execution_receive(step, run, message);
 }
 
-static void receive_done(struct shard_call *call, err result)
+static void receive_submit(struct inner_call *inner);
+
+static void closing_read(struct shard_history_read *read, err result)
 {
-    struct inner_call *inner = container_of(call, struct inner_call, call);
+    struct inner_call *inner = container_of(read, struct inner_call, read);
+    if (result == ERR_NONE || result == ERR_WORKFLOW_NOT_FOUND) {
+        inner->closing = result == ERR_NONE ? read->history : STR_EMPTY;
+        receive_submit(inner);
+        return;
+    }
     struct shard_delivery *delivery = inner->delivery;
     inner->shard->receive_count--;
     inner_call_destroy(inner);
     delivery->done(delivery, result);
 }
 
+static void receive_done(struct shard_call *call, err result)
+{
+    struct inner_call *inner = container_of(call, struct inner_call, call);
+    struct shard_delivery *delivery = inner->delivery;
+    if (result == ERR_NONE && inner->wanted_event != 0 && inner->read.done == NULL) {
+        inner->read = (struct shard_history_read){.from = inner->wanted_event, .to = inner->wanted_event + 1, .events_max = 1, .done = closing_read};
+        inner->read.call = (struct shard_call){.namespace_key = delivery->namespace_key, .run = inner->wanted_run, .need = SHARD_NEEDS_RUN_KEY, .arena = &inner->arena};
+        shard_read_history(inner->shard, &inner->read);
+        return;
+    }
+    inner->shard->receive_count--;
+    inner_call_destroy(inner);
+    delivery->done(delivery, result);
+}
+
+static void receive_submit(struct inner_call *inner)
+{
+    struct shard_delivery *delivery = inner->delivery;
+    inner->call = (struct shard_call){.namespace_key = delivery->namespace_key, .workflow_id = delivery->workflow_id, .run_id = delivery->run_id,
+                                      .need = SHARD_MAY_LACK_RUN, .step = receive_step, .done = receive_done, .arena = &inner->arena};
+    shard_submit(inner->shard, &inner->call);
+}
+
 void shard_receive(struct shard *s, struct shard_delivery *delivery)
 {
     struct inner_call *inner = inner_call_create(s);
     inner->delivery = delivery;
-    inner->call.namespace_key = delivery->namespace_key;
-    inner->call.workflow_id = delivery->workflow_id;
-    inner->call.run_id = delivery->run_id;
-    inner->call.need = SHARD_MAY_LACK_RUN;
-    inner->call.step = receive_step;
-    inner->call.done = receive_done;
     s->receive_count++;
-    shard_submit(s, &inner->call);
+    receive_submit(inner);
 }

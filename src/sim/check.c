@@ -517,12 +517,6 @@ void checker_each_open(struct sim *sim, void (*visit)(struct sim *sim, struct st
     for (size_t at = 0; (run = map_next(&sim->checker->open, &at, NULL)) != NULL;) visit(sim, str_of(run->workflow_id), str_of(run->run_id));
 }
 
-bool checker_is_reset(const struct sim *sim, const char *run_id)
-{
-    const struct run_model *run = map_get(&sim->checker->by_run_id, str_of(run_id));
-    return run != NULL && run->is_reset;
-}
-
 bool checker_reset_point(const struct sim *sim, const char *workflow_id, bool is_first, char run_id[40], int64_t *event_id)
 {
     const struct run_model *run, *found = NULL;

@@ -92,9 +92,6 @@ static bool draw_help(struct client *c)
     c->action = ACTION_SIGNAL;
     pick = (struct pick){c, prng_below(&c->sim->prng, count)};
     checker_each_open(c->sim, visit_open);
-    /* A run that was reset may wait for a child that had told the run before, and nobody else, of its end. */
-    bool is_late = instant_since(c->sim->now, c->sim->calm_at).ns > 600 * NS_PER_S;
-    if (is_late && checker_is_reset(c->sim, c->run_id)) c->action = ACTION_TERMINATE;
     if (checker_is_endless(c->sim, c->run_id)) c->action = ACTION_TERMINATE;
     /* Somebody may have left it, or its activities, paused. */
     if (c->action == ACTION_SIGNAL && prng_chance(&c->sim->prng, 2)) c->action = c->serial % 2 == 0 ? ACTION_UNPAUSE : ACTION_ACTIVITY;

@@ -163,7 +163,6 @@ size_t checker_open_count(const struct sim *sim);
 /* Calls visit for each open run: its workflow id. */
 void checker_each_open(struct sim *sim, void (*visit)(struct sim *sim, struct str workflow_id, struct str run_id));
 /* A run of this workflow that can be reset, and where to: its first or its newest completed workflow task. */
-bool checker_is_reset(const struct sim *sim, const char *run_id);
 bool checker_reset_point(const struct sim *sim, const char *workflow_id, bool is_first, char run_id[40], int64_t *event_id);
 void checker_stats(const struct sim *sim, size_t *runs, size_t *events);
 

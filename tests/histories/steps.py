@@ -197,9 +197,9 @@ class Script:
         await self.call("terminate_workflow_execution", rpc.TerminateWorkflowExecutionRequest(
             workflow_execution=self.execution(name), **{"reason": "stop", **fields}))
 
-    async def reset(self, event_id: int, name: str = "wf", **fields: Any) -> Any:
+    async def reset(self, event_id: int, name: str = "wf", run_id: str = "", **fields: Any) -> Any:
         return await self.call("reset_workflow_execution", rpc.ResetWorkflowExecutionRequest(
-            workflow_execution=self.execution(name), workflow_task_finish_event_id=event_id, **{"request_id": str(uuid.uuid4()), "reason": "again", **fields}))
+            workflow_execution=self.execution(name, run_id), workflow_task_finish_event_id=event_id, **{"request_id": str(uuid.uuid4()), "reason": "again", **fields}))
 
     async def describe(self, name: str = "wf") -> Any:
         return await self.call("describe_workflow_execution", rpc.DescribeWorkflowExecutionRequest(execution=self.execution(name)))

@@ -9,6 +9,9 @@ OURS = {
     "bad_activity_with_bad_retry_policy": "the task fails with a cause that says so; there it is left to time out",
     "bad_child_with_bad_cron": "the task fails with a cause that says so; there it is left to time out",
     "bad_continue_with_bad_retry_policy": "the task fails with a cause that says so; there it is left to time out",
+    "reset_of_a_parent_that_ended_its_child": "the new run always hears of its child's end; there it depends on who is faster",
+    "reset_of_a_parent_whose_child_ended_after_it": "the new run always hears of its child's end; there it depends on who is faster",
+    "reset_to_before_its_child_ended_without_signals": "the new run hears of its child's end; there it waits for ever",
     "reset_with_a_cancel_request": "cancel requests are written again, as 1.32 does (features F014)",
     "update_rejected_after_a_signal_came": "the started event keeps the worker's identity; there it is lost with the speculative task",
 }
