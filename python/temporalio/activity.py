@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import temporalio.common
+from temporalio import _hints
 from temporalio import converter as _converter
 from temporalio.types import CallableType
 
@@ -424,6 +425,8 @@ class _Definition:
     def from_callable(fn: Callable) -> _Definition | None:
         """The definition of a decorated function, bound method or callable instance."""
         found = getattr(fn, _ATTRIBUTE, None)
+        if isinstance(found, _Pending):
+            found = found.settle()
         if not isinstance(found, _Definition):
             return None
         # The function was decorated before it was bound to its instance.
@@ -458,17 +461,26 @@ class _Definition:
         # An own attribute, so that a subclass of a decorated class may be decorated too.
         if _ATTRIBUTE in getattr(fn, "__dict__", {}):
             raise ValueError("Function already contains activity definition")
+        if _hints.local.decoders is not None:
+            # A copy of a file in a sandbox was looked at outside, and each run needs few of its activities
+            setattr(fn, _ATTRIBUTE, _Pending(fn, activity_name, no_thread_cancel_exception))
+            return
+        _Definition._make(fn, activity_name, no_thread_cancel_exception)
+
+    @staticmethod
+    def _make(fn: Callable, name: str | None, no_thread_cancel_exception: bool) -> _Definition:
         call = fn if inspect.isroutine(fn) else getattr(fn, "__call__", fn)
         for parameter in inspect.signature(call).parameters.values():
             if parameter.kind == parameter.KEYWORD_ONLY:
                 raise TypeError("Activity cannot have keyword-only arguments")
         definition = _Definition(
-            name=activity_name,
+            name=name,
             fn=fn,
             is_async=inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(call),
             no_thread_cancel_exception=no_thread_cancel_exception,
         )
         setattr(fn, _ATTRIBUTE, definition)
+        return definition
 
     def __post_init__(self) -> None:
         """Fills in the types, and checks those of a dynamic activity."""
@@ -479,6 +491,20 @@ class _Definition:
                 raise TypeError("A dynamic activity takes exactly one parameter, of type Sequence[temporalio.common.RawValue]")
             object.__setattr__(self, "arg_types", arg_types)
             object.__setattr__(self, "ret_type", ret_type)
+
+
+class _Pending:
+    """A definition to be, of a function that was decorated in a sandbox."""
+
+    __slots__ = ("fn", "name", "no_thread_cancel_exception")
+
+    def __init__(self, fn: Callable, name: str | None, no_thread_cancel_exception: bool) -> None:
+        self.fn = fn
+        self.name = name
+        self.no_thread_cancel_exception = no_thread_cancel_exception
+
+    def settle(self) -> _Definition:
+        return _Definition._make(self.fn, self.name, self.no_thread_cancel_exception)
 
 
 def _is_sequence_of_raw_values(arg_types: list[type] | None) -> bool:

@@ -6,11 +6,13 @@ import json
 import sys
 import textwrap
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import temporalio.activity
 import temporalio.workflow
 from temporalio.worker import ExecuteWorkflowInput, WorkflowInboundInterceptor
 from temporalio.worker.workflow_sandbox import (
@@ -225,8 +227,8 @@ def test_a_file_that_does_the_unrepeatable_is_refused_with_its_place(modules: An
         SandboxedWorkflowRunner().prepare_workflow(temporalio.workflow._Definition.must_from_class(module.Bad))
     message = str(err.value)
     assert "Failed validating workflow Bad" in message
-    assert "random.random" in message and "imported bad_helper_of_sandbox" in message
-    assert "bad_helper_of_sandbox.py:4" in message
+    assert "random.random" in message and "bad_workflow_of_sandbox.py:2 imports bad_helper_of_sandbox" in message
+    assert "failed at" in message and "bad_helper_of_sandbox.py:4" in message
     assert "imports_passed_through" in message
     assert isinstance(err.value.__cause__, RestrictedWorkflowAccessError)
 
@@ -244,8 +246,65 @@ def test_an_import_that_fails_names_itself(modules: Any) -> None:
                 async def run(self) -> None: ...
         """
     )
-    with pytest.raises(RuntimeError, match=r"No module named 'no_such_module_at_all' \(at .*_of_sandbox.py:4\)"):
+    with pytest.raises(RuntimeError, match=r"No module named 'no_such_module_at_all' \(.*_of_sandbox.py:4 imports no_such"):
         SandboxedWorkflowRunner().prepare_workflow(temporalio.workflow._Definition.must_from_class(module.Failing))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("import missing_of_sandbox", "ModuleNotFoundError", ["No module named 'missing_of_sandbox'", "<string>:1 imports missing_of"]),
+        ("import has_missing_of_sandbox", "ModuleNotFoundError", ["has_missing_of_sandbox.py:2 imports not_there_at_all"]),
+        ("import has_name_of_sandbox", "ImportError", ["cannot import name", "<string>:1 imports has_name_of", "has_name_of_sandbox.py:3"]),
+        ("import chain_of_sandbox", "RestrictedWorkflowAccessError", ["chain_of_sandbox.py:2 imports rolls_of", "rolls_of_sandbox.py:3"]),
+        ("from . import x", "ImportError", ["imports ."]),
+    ],
+)
+def test_a_failing_import_names_itself_its_place_and_what_to_do(
+    driver: type[Driver], isolated: Any, modules: Any, code: str, kind: str, words: list[str]
+) -> None:
+    modules(
+        rolls_of_sandbox="""
+            import random
+            if __import__("temporalio.workflow").workflow.unsafe.in_sandbox(): random.random()
+        """,
+        chain_of_sandbox="""
+            import rolls_of_sandbox
+        """,
+    )
+    # Those that cannot be imported outside either
+    folder = Path(sys.modules["rolls_of_sandbox"].__file__ or "").parent
+    (folder / "has_missing_of_sandbox.py").write_text("\nimport not_there_at_all\n")
+    (folder / "has_name_of_sandbox.py").write_text("\n\nfrom json import no_such_thing\n")
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of late imports
+        said = ask(d, code)
+    assert said.startswith(f"{kind}: ")
+    for part in [*words, "imports_passed_through"]:
+        assert part in said
+
+
+def test_other_errors_of_an_import_are_what_they_were(driver: type[Driver], isolated: Any, modules: Any) -> None:
+    modules(raises_of_sandbox="""
+        if __import__("temporalio.workflow").workflow.unsafe.in_sandbox(): raise ValueError("no")
+    """)
+    d = drive(driver, isolated.Isolated, '{"color": 1}')
+    d.start()
+    with pytest.warns(UserWarning):
+        assert ask(d, "import raises_of_sandbox") == "ValueError: no"
+
+
+def test_a_file_is_read_and_compiled_once(driver: type[Driver], isolated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from temporalio.worker.workflow_sandbox import _sandbox
+
+    read: list[str] = []
+    real = _sandbox._read_source
+    monkeypatch.setattr(_sandbox, "_read_source", lambda name: read.append(name) or real(name))
+    for _ in range(3):
+        drive(driver, isolated.Isolated, '{"color": 1}').start()
+    assert sorted(n for n in read if n.endswith("of_sandbox")) == ["helper_of_sandbox", "workflow_of_sandbox"]
 
 
 def test_late_imports_are_mentioned_as_the_policy_says(driver: type[Driver], isolated: Any, modules: Any) -> None:
@@ -369,3 +428,42 @@ def test_interceptors_stay_outside(driver: type[Driver], isolated: Any) -> None:
         d = driver(isolated.Isolated, '{"color": 1}', runner=SandboxedWorkflowRunner(), interceptor_classes=[Counting])
         d.start()
     assert [r[0] for r in Counting.results] == [1, 1]
+
+
+def test_definitions_of_activities_are_made_when_they_are_used(driver: type[Driver], modules: Any) -> None:
+    module = modules(
+        activities_of_sandbox="""
+            from __future__ import annotations
+            from dataclasses import dataclass
+            from datetime import timedelta
+            from temporalio import activity, workflow
+
+            @dataclass
+            class Item:
+                n: int
+
+            @activity.defn(name="renamed")
+            async def make(n: int) -> Item: ...
+
+            class Tools:
+                @activity.defn
+                def use(self, item: Item) -> Item: ...
+
+            @workflow.defn
+            class Uses:
+                @workflow.run
+                async def run(self) -> list:
+                    first = await workflow.execute_activity(make, 1, start_to_close_timeout=timedelta(1))
+                    second = await workflow.execute_activity_method(Tools.use, first, start_to_close_timeout=timedelta(1))
+                    return [type(first) is Item, type(second) is Item, second.n]
+        """
+    )
+    d = drive(driver, module.Uses)
+    (command,) = d.start()
+    assert command["schedule_activity"]["activity_type"] == "renamed"
+    for seq, name in ((1, "use"), (2, "")):
+        (command,) = d.commands({"resolve_activity": {"seq": seq, "completed": {"result": payload('{"n":5}')}}})
+        assert not name or command["schedule_activity"]["activity_type"] == name
+    assert command["complete_workflow"]["result"] == payload("[true,true,5]")
+    with pytest.raises(ValueError, match="already contains"):
+        temporalio.activity.defn(module.make)

@@ -17,7 +17,7 @@ from .._workflow_instance import (
 )
 from ._lookup import show_copies
 from ._restrictions import SandboxRestrictions
-from ._sandbox import MAIN, Sandbox, watch_imports
+from ._sandbox import ADVICE, MAIN, Sandbox, watch_imports
 
 if TYPE_CHECKING:
     import temporalio.converter
@@ -53,13 +53,14 @@ class SandboxedWorkflowRunner(WorkflowRunner):
                 if self._load_class(sandbox, defn.cls) is defn.cls:
                     watch_imports()
         except Exception as err:
-            place = _place(err)
+            place = getattr(err, "_temporal_import", None) or _place(err)
+            words = str(err)
             raise RuntimeError(
-                f"Failed validating workflow {defn.name}: {type(err).__name__}: {err}"
-                + (f" (at {place})" if place else "")
+                f"Failed validating workflow {defn.name}: {type(err).__name__}: {words}"
+                + (f" ({place})" if place and place not in words else "")
                 + ". The sandbox loads the file of each workflow again for every run: it must not do at its top level "
-                "what is not repeatable. Modules without that trouble can be imported within `with "
-                "workflow.unsafe.imports_passed_through():`; `@workflow.defn(sandboxed=False)` does without a sandbox."
+                "what is not repeatable. `@workflow.defn(sandboxed=False)` does without a sandbox."
+                + ("" if "imports_passed_through" in words else f" {ADVICE}")
             ) from err
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
@@ -106,10 +107,10 @@ def _replace(det: WorkflowInstanceDetails, changes: dict[str, Any]) -> WorkflowI
 
 
 def _place(err: BaseException) -> Optional[str]:
-    """The innermost line outside of this package that an error came from."""
+    """At which innermost line outside of this package an error came up."""
     for frame in reversed(traceback.extract_tb(err.__traceback__)):
         if "temporalio/worker" not in frame.filename.replace("\\", "/") and not frame.filename.startswith("<"):
-            return f"{frame.filename}:{frame.lineno}"
+            return f"at {frame.filename}:{frame.lineno}"
     return None
 
 

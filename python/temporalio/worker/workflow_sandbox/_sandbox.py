@@ -39,7 +39,11 @@ MAIN = "__temporal_main__"
 # Modules of debuggers; where the first is passed through, workflow code may call breakpoint()
 DEBUGGERS = ("_pydevd_bundle", "pydevd_plugins", "pydevd", "debugpy")
 
-_LOADING = RestrictionContext()
+# For imports that fail inside
+ADVICE = (
+    "Workflow code imports its modules again for each run, in a sandbox. One that can only be imported outside goes within "
+    "`with workflow.unsafe.imports_passed_through():`"
+)
 
 
 class _Source:
@@ -263,19 +267,19 @@ class Sandbox:
         level: int = 0,
     ) -> Any:
         """``__import__`` of sandboxed code."""
-        full_name = name
-        if level:
-            package = (globals or {}).get("__package__") or (globals or {}).get("__name__", "").rpartition(".")[0]
-            full_name = importlib.util.resolve_name("." * level + name, package)
+        full_name = "." * level + name
         try:
+            if level:
+                package = (globals or {}).get("__package__") or (globals or {}).get("__name__", "").rpartition(".")[0]
+                full_name = importlib.util.resolve_name("." * level + name, package)
             module = self._load(full_name)
             if not fromlist:
                 return module if level else self._load(name.partition(".")[0])
             for member in fromlist:
                 if member != "*" and not self._has(module, member):
                     self._load_submodule(module, full_name, member)
-        except (RestrictedWorkflowAccessError, UnintentionalPassthroughError) as err:
-            self._say_where(err, full_name, globals)
+        except Exception as err:
+            self._say_where(err, full_name, sys._getframe(1))
             raise
         return module
 
@@ -369,24 +373,28 @@ class Sandbox:
         return module
 
     @staticmethod
-    def _say_where(err: Exception, name: str, importer: Optional[Mapping[str, Any]]) -> None:
-        """Adds to a refusal which import led to it, and the file and line of both."""
-        if getattr(err, "_temporal_is_located", False) or not err.args:
+    def _say_where(err: Exception, name: str, importer: types.FrameType) -> None:
+        """Adds to what went wrong in an import which import it was, the file and line of both, and what can be done."""
+        if getattr(err, "_temporal_import", None) is not None:
             return
-        lines = []
-        trace = err.__traceback__
+        place, trace = "", err.__traceback__
         while trace is not None:
             filename = trace.tb_frame.f_code.co_filename
-            if trace.tb_frame.f_globals.get("__builtins__") is not builtins.__dict__ and filename != __file__:
-                lines.append(f"{filename}:{trace.tb_lineno}")
+            is_inside = trace.tb_frame.f_globals.get("__builtins__") is not builtins.__dict__
+            if is_inside and filename != __file__ and trace.tb_frame is not importer:
+                place = f", which failed at {filename}:{trace.tb_lineno}"
             trace = trace.tb_next
-        place = lines[-1] if lines else None
-        where = (importer or {}).get("__file__") or (importer or {}).get("__name__") or "workflow code"
-        message = f"{err.args[0]} (while {where} imported {name}" + (f", at {place})" if place else ")")
-        err.args = (message, *err.args[1:])
-        if isinstance(err, RestrictedWorkflowAccessError):
-            err.message = message
-        err._temporal_is_located = True  # type: ignore[attr-defined]
+        where = f"{importer.f_code.co_filename}:{importer.f_lineno} imports {name}{place}"
+        try:
+            err._temporal_import = where  # type: ignore[attr-defined]
+        except AttributeError:  # an exception with slots
+            return
+        if isinstance(err, ImportError):
+            _reword(err, f"{err.msg} ({where}. {ADVICE})")
+        elif isinstance(err, (RestrictedWorkflowAccessError, UnintentionalPassthroughError)):
+            _reword(err, f"{err.args[0]} ({where})")
+        elif hasattr(err, "add_note"):
+            err.add_note(f"{where}. {ADVICE}")
 
     # ------------------------------------------------------------------------------------------------ special modules
 
@@ -419,6 +427,14 @@ class Sandbox:
             if module is not None and module.__dict__ is function.__globals__:
                 _hints.class_modules[cls] = weakref.ref(module)
         return cls
+
+
+def _reword(err: Any, message: str) -> None:
+    err.args = (message, *err.args[1:])
+    if isinstance(err, ImportError):
+        err.msg = message
+    elif isinstance(err, RestrictedWorkflowAccessError):
+        err.message = message
 
 
 def _lazy_dataclasses() -> types.ModuleType:
