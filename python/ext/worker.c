@@ -457,6 +457,27 @@ static PyObject *worker_grant(PyObject *object, PyObject *number)
     Py_RETURN_NONE;
 }
 
+static PyObject *worker_reserve_task(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    struct worker *worker = worker_of((struct object *)object);
+    uint64_t permit = 0;
+    if (worker == NULL) return NULL;
+    WITHOUT_GIL(permit = worker_reserve(worker));
+    return PyLong_FromUnsignedLongLong(permit);
+}
+
+static PyObject *worker_accept_task(PyObject *object, PyObject *args)
+{
+    struct worker *worker = worker_of((struct object *)object);
+    unsigned long long permit;
+    const char *data;
+    Py_ssize_t size;
+    if (worker == NULL || !PyArg_ParseTuple(args, "Ky#", &permit, &data, &size)) return NULL;
+    WITHOUT_GIL(worker_accept(worker, permit, str_make(data, (size_t)size)));
+    Py_RETURN_NONE;
+}
+
 static PyObject *worker_take_activation(PyObject *object, PyObject *timeout)
 {
     struct worker *worker = worker_of((struct object *)object);
@@ -593,6 +614,8 @@ bool ext_worker_add(PyObject *module)
         METHOD("on_activation_waiting", worker_on_waiting, METH_O, "Sets what is called when an activation waits."),
         METHOD("on_activity_task", worker_on_activity_task, METH_VARARGS, "Sets what is called with activity tasks."),
         METHOD("grant_slot", worker_grant, METH_O, "A slot that was asked for is there."),
+        METHOD("reserve_workflow_task", worker_reserve_task, METH_NOARGS, "A slot for a workflow task that may come with a start; 0: none."),
+        METHOD("accept_workflow_task", worker_accept_task, METH_VARARGS, "Takes the task, or an empty one and the slot back."),
         METHOD("next_activation", worker_take_activation, METH_O, "The next activation, or None."),
         METHOD("complete_activation", worker_give_completion, METH_O, "Answers an activation."),
         METHOD("complete_activity", worker_give_result, METH_O, "Answers an activity task."),

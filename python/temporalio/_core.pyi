@@ -122,6 +122,10 @@ class Worker:
         reserve and try task_queue, worker_identity, worker_build_id, worker_deployment_version, is_sticky; for used
         workflow_type and is_sticky, or activity_type."""
     def grant_slot(self, number: int) -> None: ...
+    def reserve_workflow_task(self) -> int:
+        """A slot for the workflow task that may come with the answer to a start, 0 if none is to be had now."""
+    def accept_workflow_task(self, slot: int, task: bytes) -> None:
+        """The encoded PollWorkflowTaskQueueResponse that came for a reserved slot; empty gives the slot back."""
     def on_fatal(self, callback: Any) -> None:
         """callback(RPCFailure) is called (with the GIL, from a C thread) when the server refuses the worker."""
     def next_activation(self, timeout: Optional[float]) -> Optional[Message]:

@@ -457,13 +457,15 @@ class TypedSearchAttributes(Collection[SearchAttributePair]):
     """Search attributes with their types, each name once. Looks like a mapping from key to value."""
 
     search_attributes: Sequence[SearchAttributePair]
-    """The attributes, in the order given."""
+    """The attributes, in the order of their names, so that equal ones are equal however they came."""
 
     empty: ClassVar[TypedSearchAttributes]
     """No attributes at all."""
 
     def __post_init__(self):
-        """Refuses two attributes of one name."""
+        """Sorts; refuses two attributes of one name."""
+        if len(self.search_attributes) > 1:
+            object.__setattr__(self, "search_attributes", sorted(self.search_attributes, key=lambda pair: pair.key.name))
         names: set[str] = set()
         for pair in self.search_attributes:
             if pair.key.name in names:

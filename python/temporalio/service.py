@@ -536,6 +536,9 @@ class _BridgeServiceClient(ServiceClient):
         self._options = config._to_bridge_config()._to_dict()
         self._connection: _core.Connection | None = None
         self._connecting: asyncio.Future[None] | None = None
+        # Workers that run on this connection, by namespace and queue: those that can take the first task of a workflow
+        # along with the answer to its start.
+        self._workers: dict[tuple[str, str], list[_core.Worker]] = {}
         # The same connection, once it has reached the server.
         self._bridge_client: _core.Connection | None = None
 
@@ -571,6 +574,13 @@ class _BridgeServiceClient(ServiceClient):
                 self._connecting = None
         self._bridge_client = connection
         return connection
+
+    def _reserve_workflow_task(self, namespace: str, task_queue: str) -> tuple[_core.Worker, int] | None:
+        for worker in self._workers.get((namespace, task_queue), ()):
+            slot = worker.reserve_workflow_task()
+            if slot:
+                return worker, slot
+        return None
 
     @property
     def worker_service_client(self) -> _BridgeServiceClient:

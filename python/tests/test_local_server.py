@@ -147,3 +147,28 @@ async def test_the_summary_of_a_local_activity_is_in_its_marker(server: Workflow
     handle, _ = await run(server.client, Labelled.run)
     markers = [e async for e in handle.fetch_history_events() if e.HasField("marker_recorded_event_attributes")]
     assert [m.user_metadata.summary.data for m in markers] == [b'"why"']
+
+
+async def test_the_first_task_of_an_eager_start_comes_along(server: WorkflowEnvironment) -> None:
+    queue_name = str(uuid.uuid4())
+
+    async def start(client: Client) -> Any:
+        # A task that went nowhere would come again after an hour
+        return await client.start_workflow(
+            Sized.run, 3, id=str(uuid.uuid4()), task_queue=queue_name, request_eager_start=True, task_timeout=timedelta(hours=1)
+        )
+
+    other = await Client.connect(server.client.service_client.config.target_host)
+    async with Worker(server.client, task_queue=queue_name, workflows=[Sized]) as worker:
+        for client, is_eager in ((server.client, True), (other, False)):
+            handle = await start(client)
+            assert getattr(handle, "__temporal_eagerly_started") is is_eager
+            assert await handle.result() == "xxx"
+        worker.client = await Client.connect(
+            server.client.service_client.config.target_host, runtime=server.client.service_client.config.runtime
+        )
+        assert getattr(await start(worker.client), "__temporal_eagerly_started")
+    handle = await start(server.client)
+    assert not getattr(handle, "__temporal_eagerly_started")
+    async with Worker(server.client, task_queue=queue_name, workflows=[Sized]):
+        assert await handle.result() == "xxx"

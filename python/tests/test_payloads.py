@@ -312,3 +312,11 @@ def test_default_conversion_loads_no_protobuf() -> None:
         "assert 'google.protobuf' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_search_attributes_are_equal_in_any_order() -> None:
+    pairs = [SearchAttributePair(SearchAttributeKey.for_int(name), n) for n, name in enumerate("bca")]
+    attributes = TypedSearchAttributes(pairs)
+    assert attributes == TypedSearchAttributes(pairs[::-1]) and [p.key.name for p in attributes] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="'b'"):
+        TypedSearchAttributes([*pairs, pairs[0]])

@@ -535,6 +535,18 @@ err worker_record_heartbeat(struct worker *w, struct str heartbeat)
     return e;
 }
 
+uint64_t worker_reserve(struct worker *w)
+{
+    uint64_t permit;
+    INPUT(w, permit = core_worker_reserve(w->core, now_wall()));
+    return permit;
+}
+
+void worker_accept(struct worker *w, uint64_t permit, struct str task)
+{
+    INPUT(w, core_worker_accept(w->core, permit, task, now_wall()));
+}
+
 void worker_grant_slot(struct worker *w, uint64_t number)
 {
     INPUT(w, core_worker_slot_granted(w->core, number, now_wall()));

@@ -49,6 +49,9 @@ bool worker_next_activation(struct worker *worker, duration timeout, struct buf 
 MUST_USE err worker_complete_activation(struct worker *worker, struct buf *completion);
 MUST_USE err worker_complete_activity(struct worker *worker, struct str result);
 MUST_USE err worker_record_heartbeat(struct worker *worker, struct str heartbeat);
+/* See core_worker_reserve and core_worker_accept. */
+MUST_USE uint64_t worker_reserve(struct worker *worker);
+void worker_accept(struct worker *worker, uint64_t permit, struct str task);
 void worker_grant_slot(struct worker *worker, uint64_t number);
 void worker_shutdown(struct worker *worker);
 bool worker_is_done(struct worker *worker);

@@ -252,6 +252,27 @@ static err workflow_polled(struct core_worker *w, struct call *call, struct str 
     return ERR_NONE;
 }
 
+uint64_t core_worker_reserve(struct core_worker *w, instant now)
+{
+    struct slots *slots = &w->slots[SLOT_WORKFLOW];
+    bool may = !w->is_shutting_down && !w->options->is_replayer && !w->options->no_workflows && slots_can_try(slots);
+    return may ? slots_take(w, slots, false, now) : 0;
+}
+
+void core_worker_accept(struct core_worker *w, uint64_t permit, struct str bytes, instant now)
+{
+    struct run_task *task;
+    bool has_task = !w->is_shutting_down && bytes.size != 0 && run_task_create(bytes, now, &task) == ERR_NONE;
+    if (has_task) {
+        task->permit = permit;
+        slots_use(w, &w->slots[SLOT_WORKFLOW], permit, task->poll->workflow_type != NULL ? task->poll->workflow_type->name : STR_EMPTY);
+        runs_take_task(w, task, now);
+    } else {
+        slots_give_unused(w, &w->slots[SLOT_WORKFLOW], permit);
+    }
+    pollers_fill(w, now);
+}
+
 static err activity_polled(struct core_worker *w, struct call *call, struct str response, instant now)
 {
     struct arena arena;

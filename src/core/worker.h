@@ -121,6 +121,11 @@ MUST_USE err core_worker_complete(struct core_worker *w, struct buf *completion,
 MUST_USE err core_worker_activity_done(struct core_worker *w, struct str result, instant now);
 /* An ActivityHeartbeat; for an activity that is gone it is ignored. */
 MUST_USE err core_worker_heartbeat(struct core_worker *w, struct str heartbeat, instant now);
+/* A slot for the workflow task that may come with the answer to a start; 0: none to be had now. core_worker_accept follows.
+ * Also before core_worker_start. */
+MUST_USE uint64_t core_worker_reserve(struct core_worker *w, instant now);
+/* task: an encoded PollWorkflowTaskQueueResponse, borrowed; empty, or not one: none has come, and the slot is free again. */
+void core_worker_accept(struct core_worker *w, uint64_t permit, struct str task, instant now);
 void core_worker_slot_granted(struct core_worker *w, uint64_t permit, instant now); /* one that was asked for */
 /* The load of the machine, 0 … 1 each; for resource-based suppliers, about ten times a second. */
 void core_worker_sample(struct core_worker *w, double memory_usage, double cpu_usage, instant now);

@@ -271,6 +271,33 @@ TEST(a_workflow_runs_from_its_first_task_to_its_last)
     fixture_fini(&f);
 }
 
+TEST(the_first_task_may_come_with_the_answer_to_a_start)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    pb_core_SlotSupplier slots = {.kind_case = pb_core_SlotSupplier_fixed_size_tag, .fixed_size = 8};
+    f.options.workflow_slots = &slots;
+    fixture_start(&f);
+    size_t polls = count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), permits = 0;
+    uint64_t permit[8], one;
+    while ((one = core_worker_reserve(f.w, f.now)) != 0) permit[permits++] = one;
+    check_int(polls + permits, 8);
+    check(permits > 1);
+    pb_history_History part = {0};
+    PB_SET_ARRAY(&part, events, f.history->events, 3);
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+    pb_ws_PollWorkflowTaskQueueResponse task = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part, .started_event_id = 3, .attempt = 1};
+    core_worker_accept(f.w, permit[0], PB_ENCODE_ARENA(pb_ws_PollWorkflowTaskQueueResponse, &task, &f.arena), f.now);
+    check_int(sdk(&f), 0);
+    check(next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED) != NULL);
+    for (size_t i = 1; i < permits; i++) core_worker_accept(f.w, permit[i], i == 1 ? STR_EMPTY : STR("rubbish"), f.now);
+    check(core_worker_reserve(f.w, f.now) != 0 || count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW) != 0);
+    core_worker_shutdown(f.w, f.now);
+    check(core_worker_reserve(f.w, f.now) == 0);
+    fixture_fini(&f);
+}
+
 TEST(the_next_task_may_come_with_the_answer)
 {
     struct fixture f;

@@ -61,6 +61,13 @@ _MULTI_FAILURE = "temporal.api.errordetails.v1.MultiOperationExecutionFailure"
 _MULTI_ABORTED = "temporal.api.failure.v1.MultiOperationExecutionAborted"
 
 
+def _first_task(reply: dict[str, Any]) -> bytes:
+    from temporalio import _core
+
+    task = reply.get("eager_workflow_task")
+    return _core.encode("temporal.api.workflowservice.v1.PollWorkflowTaskQueueResponse", task) if task else b""
+
+
 class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
     """The last link of the chain."""
 
@@ -78,13 +85,19 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
 
         signals = input.start_signal is not None
         request = await self._start_request(input)
+        # The first task may come along if somebody here can take it; unasked for, it would wait for its timeout.
+        reserved = None
+        if input.request_eager_start and not signals:
+            service = self._client.service_client.worker_service_client
+            reserved = service._reserve_workflow_task(self._client.namespace, input.task_queue)
         if signals:
             request["signal_name"] = input.start_signal
             converter = self._converter_for(input.id, input.workflow)
             if input.start_signal_args:
                 request["signal_input"] = payloads_dict(await converter._encode_dicts(input.start_signal_args))
         else:
-            request["request_eager_execution"] = input.request_eager_start
+            request["request_eager_execution"] = reserved is not None
+        reply: dict[str, Any] = {}
         try:
             reply = await call_workflow_service(
                 self._client,
@@ -95,6 +108,10 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
         except RPCError as err:
             _raise_if_started(err, input)
             raise
+        finally:
+            if reserved is not None:
+                worker, slot = reserved
+                worker.accept_workflow_task(slot, _first_task(reply))
         run_id = reply.get("run_id", "")
         handle: WorkflowHandle[Any, Any] = WorkflowHandle(
             self._client,
@@ -104,6 +121,7 @@ class _ClientImpl(_ActivitiesImpl, _OthersImpl, OutboundInterceptor):
             first_execution_run_id=None if signals else run_id,
             result_type=input.ret_type,
         )
+        setattr(handle, "__temporal_eagerly_started", bool(reply.get("eager_workflow_task")))
         return handle
 
     async def _start_request(self, input: StartWorkflowInput | UpdateWithStartStartWorkflowInput) -> dict[str, Any]:

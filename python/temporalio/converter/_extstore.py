@@ -261,7 +261,7 @@ class ExternalStorage:
             claims = await driver.store(self._store_context, given)
             _note(name, len(given), sum(sizes), began)
             if len(claims) != len(given):
-                raise ValueError(f"Storage driver '{name}' was given {len(given)} payloads to store and answered with {len(claims)} claims")
+                raise ValueError(f"Driver '{name}' returned {len(claims)} claims, expected {len(given)}")
             for index, size, claim in zip(indexes, sizes, claims, strict=True):
                 result[index] = _make_reference(name, claim, size)
 
@@ -287,7 +287,7 @@ class ExternalStorage:
             found = await self._driver_map[name].retrieve(StorageDriverRetrieveContext(), [c for _, c in items])
             _note(name, len(found), sum(p.ByteSize() for p in found), began)
             if len(found) != len(items):
-                raise ValueError(f"Storage driver '{name}' was asked for {len(items)} payloads and answered with {len(found)}")
+                raise ValueError(f"Driver '{name}' returned {len(found)} payloads, expected {len(items)}")
             for (index, _), payload in zip(items, found, strict=True):
                 result[index] = payload
 

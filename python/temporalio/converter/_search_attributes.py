@@ -102,7 +102,7 @@ def values_to_dict(vals: SearchAttributeValues) -> PayloadDict:
     for value in vals:
         if not isinstance(value, (str, int, float, bool, datetime)):
             raise TypeError(
-                f"A search attribute has a value of type {type(value).__name__}, not one of str, int, float, bool, datetime"
+                f"A search attribute is of type {type(value).__name__} not one of those it can have: str, int, float, bool, datetime"
             )
         if kind is not None and type(value) is not kind:
             raise TypeError("All values of a search attribute must have the same type")

@@ -245,8 +245,8 @@ class Worker:
             )
         if any(count is not None for count in counts):
             raise ValueError(
-                "The tuner decides how many tasks run at once: max_concurrent_workflow_tasks, _activities, _local_activities and "
-                "_nexus_tasks have no say when also specifying tuner"
+                "Cannot specify how many tasks run at once (max_concurrent_workflow_tasks and the like) when also specifying tuner, "
+                "which decides that"
             )
         return tuner
 
@@ -416,7 +416,11 @@ class Worker:
         if value.namespace != self._client.namespace:
             raise ValueError("New client is of another namespace than the existing client")
         self._core.replace_connection(value.service_client.worker_service_client.connection)
+        is_offered = self.is_running and not self._shut_down
+        self._offer_for_starts(False)
         self._client = value
+        if is_offered:
+            self._offer_for_starts(True)
         self._config["client"] = value
         self._initial_config["client"] = value
 
@@ -453,6 +457,7 @@ class Worker:
         if os.getpid() != self._process:
             raise AssertionError("Cannot use worker across forks: make it in the process that runs it")
         self._started = True
+        self._offer_for_starts(not self._shut_down)
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._shutdown_begun = asyncio.Event()
@@ -466,6 +471,7 @@ class Worker:
                 raise self._early_fatal
             self._start(loop)
         except BaseException:
+            self._offer_for_starts(False)
             await self._finish(loop)
             raise
         cancelled: Optional[asyncio.CancelledError] = None
@@ -515,6 +521,18 @@ class Worker:
             self._core.on_activation_waiting(self._workflow_worker.activation_waiting)
         self._core.start()
 
+    def _offer_for_starts(self, is_offered: bool) -> None:
+        """Lets starts over the same connection hand their first task to this worker, or no longer."""
+        workers = getattr(self._client.service_client.worker_service_client, "_workers", None)
+        if workers is None or self._workflow_worker is None:
+            return
+        key = (self._client.namespace, self.task_queue)
+        offered = [w for w in workers.get(key, ()) if w is not self._core] + ([self._core] if is_offered else [])
+        if offered:
+            workers[key] = offered
+        else:
+            workers.pop(key, None)
+
     def _on_activity_task(self, task: Any) -> None:
         """C's call for each activity task, ``None`` after the last. On the loop's thread."""
         if task is None:
@@ -557,6 +575,7 @@ class Worker:
     async def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Shuts down whatever happens to this task meanwhile: a cancellation is passed on at the end."""
         logger.debug("Beginning worker shutdown")
+        self._offer_for_starts(False)
         self._core.initiate_shutdown()
         if self._activity_worker is not None:
             self._activity_worker.notify_shutdown()
@@ -611,6 +630,7 @@ class Worker:
         self._inner_task = asyncio.current_task()
         if self._inner_task is None:
             raise RuntimeError("a worker's async with needs a task")
+        self._offer_for_starts(True)
         self._run_task = asyncio.create_task(self.run())
         self._run_task.add_done_callback(self._on_run_done)
         return self
@@ -627,6 +647,7 @@ class Worker:
         run_task = self._run_task
         if run_task is None:
             return
+        self._offer_for_starts(False)
         self._inner_task = None
         timeout = self._config["plugin_shutdown_timeout"]
         if run_task.done() and not run_task.cancelled() and run_task.exception() is not None:

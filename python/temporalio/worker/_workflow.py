@@ -150,8 +150,8 @@ class WorkflowWorker:
             raise ValueError(f"More than one of the workflows has the name {defn.name}")
         if should_enforce_versioning_behavior and not defn.versioning_behavior and defn.dynamic_config_fn is None:
             raise ValueError(
-                f"Workflow {defn.name} says nothing of its versioning behavior and neither does this worker, which takes part in "
-                "worker versioning: set versioning_behavior in @workflow.defn, or a default in the deployment_config"
+                f"Workflow {defn.name} must specify a versioning behavior in @workflow.defn, or the worker a default for all in its "
+                "deployment_config, as it takes part in worker versioning"
             )
         runner = self._workflow_runner if defn.sandboxed else self._unsandboxed_workflow_runner
         runner.prepare_workflow(defn)
