@@ -230,7 +230,7 @@ class _Compiler:
                 try:
                     made[typed_key] = decode_item(item)
                 except Exception as err:
-                    raise TypeError(f"Failed converting value for key {key!r} in mapping {hint}") from err
+                    raise TypeError(f"The value of key {key!r} does not fit {hint}") from err
             return made
 
         return decode

@@ -682,7 +682,7 @@ def _activity_parts(activity: Any, result_type: Optional[type]) -> tuple[str, Op
     if isinstance(activity, str):
         return activity, None, result_type
     if not callable(activity):
-        raise TypeError("Activity must be a string or callable")
+        raise TypeError("An activity is named by a string or by its function")
     import temporalio.activity
 
     defn = temporalio.activity._Definition.must_from_callable(activity)

@@ -585,7 +585,7 @@ class WorkflowRun(Handlers):
         payload = self._memo.get(key)
         if payload is None:
             if default is _arg_unset:
-                raise KeyError(f"Memo does not have a value for key {key}")
+                raise KeyError(f"The memo has no key {key}")
             return default
         return self._decode_one(payload, type_hint, None)
 

@@ -124,7 +124,7 @@ def defn(
         versioning_behavior: How runs move between versions of a worker deployment.
     """
     if name is not None and dynamic:
-        raise RuntimeError("Cannot provide name and dynamic boolean")
+        raise RuntimeError("A dynamic workflow has no name of its own: give either name or dynamic")
 
     def decorate(cls: ClassType) -> ClassType:
         parameters: dict[str, Any] = dict(
@@ -173,7 +173,7 @@ def dynamic_config(fn: MethodSyncNoParam[SelfType, DynamicWorkflowConfig]) -> Me
 
 def _check_names(name: Optional[str], dynamic: Optional[bool]) -> None:
     if name is not None and dynamic:
-        raise RuntimeError("Cannot provide name and dynamic boolean")
+        raise RuntimeError("A dynamic handler has no name of its own: give either name or dynamic")
 
 
 def _handler_name(fn: Any, name: Optional[str], dynamic: Optional[bool]) -> Optional[str]:
@@ -376,7 +376,7 @@ def update(
             description=description,
         )
         if definition.dynamic_vararg:
-            raise RuntimeError("Dynamic updates do not support a vararg third param, use Sequence[RawValue]")
+            raise RuntimeError("A dynamic update takes its arguments as one Sequence[RawValue], not as *args")
         setattr(fn, _UPDATE, definition)
         fn._defn = definition
         fn.validator = lambda vfunc: _update_validator(definition, vfunc)
