@@ -101,8 +101,13 @@ class WorkflowHistory(LazyMessages):
         return History(events=self.events).SerializeToString()
 
 
+@dataclass
 class WorkflowHistoryEventAsyncIterator(PagedIterator["temporalio.api.history.v1.HistoryEvent"]):
     """Iterates over a workflow's events; made by :py:meth:`WorkflowHandle.fetch_history_events`."""
+
+    # It has no fields, by which all would be equal
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __init__(self, client: Client, input: FetchWorkflowHistoryEventsInput) -> None:
         """Makes an iterator; asks nothing yet."""
