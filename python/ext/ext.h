@@ -61,6 +61,15 @@ void future_set(PyObject *future, PyObject *result, PyObject *exception);
 /* Sets the future to RPCFailure(code, message, status). */
 void future_fail(PyObject *future, int code, struct str message, struct str status);
 
+/* ---- ext_calls.c: calls of Python that no C thread waits for ------------------------------------------------------ */
+
+struct ext_call {
+    struct list link;
+    void (*run)(struct ext_call *call); /* with the GIL, on the thread of the calls; frees the object */
+};
+bool ext_calls_start(void);                 /* before the first push in this process; false: an exception is set */
+void ext_calls_push(struct ext_call *call); /* any thread, no GIL needed */
+
 /* ---- ext_runtime.c, ext_connection.c -------------------------------------------------------------------------- */
 
 struct runtime;

@@ -2,7 +2,10 @@
  *
  * What the C side needs of Python (callbacks, futures that wait for the end) is in a counted `state`, which lives until
  * neither the object nor a thread nor a delivery can use it. Callbacks are let go of when the worker is done, so that the
- * Python objects behind them are not kept alive by themselves. */
+ * Python objects behind them are not kept alive by themselves.
+ *
+ * Activity tasks wait in the state for whoever comes first: the loop's thread (drain) or, while that is blocked, a thread
+ * of Python's choice (hand_over_activity_tasks). One of them hands over at a time, so that tasks stay in order. */
 #include "ext.h"
 
 #include "capi/worker.h"
@@ -10,6 +13,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { STUCK_MS = 100 };
 
 struct waiter { /* of finalize_shutdown */
     struct list link;
@@ -20,12 +26,21 @@ struct waiter { /* of finalize_shutdown */
 
 struct state {
     atomic_int references;
-    pthread_mutex_t mutex; /* guards waiters and is_done; never held while waiting for the GIL */
+    pthread_mutex_t mutex; /* guards what follows up to activity_loop; never held while waiting for the GIL */
     struct list waiters;
-    bool is_done;
+    struct list tasks;     /* struct task */
+    bool is_done, is_announced, is_handing_over; /* the loop knows that tasks wait; a thread hands them over */
+    bool is_waiting_told;  /* the call of waiting_callback is on its way */
+    bool is_probing;       /* a call that does nothing is on its way, since probed_at */
+    instant probed_at;     /* by the monotonic clock */
     struct ext_loop *activity_loop;
     /* Owned; touched with the GIL only. */
     PyObject *activity_callback, *waiting_callback, *slots_callback, *fatal_callback, *options;
+};
+
+struct task { /* an encoded ActivityTask; empty: there are no more */
+    struct list link;
+    struct buf bytes;
 };
 
 static void state_clear(struct state *s)
@@ -44,7 +59,14 @@ static struct state *state_create(void)
     atomic_init(&s->references, 1);
     pthread_mutex_init(&s->mutex, NULL);
     list_init(&s->waiters);
+    list_init(&s->tasks);
     return s;
+}
+
+static void task_free(struct task *task)
+{
+    buf_fini(&task->bytes);
+    free(task);
 }
 
 /* With the GIL. */
@@ -52,73 +74,177 @@ static void state_unref(struct state *s)
 {
     if (atomic_fetch_sub(&s->references, 1) != 1) return;
     state_clear(s);
+    for (struct list *link; (link = list_pop(&s->tasks)) != NULL;) task_free(container_of(link, struct task, link));
     if (s->activity_loop != NULL) ext_loop_unref(s->activity_loop);
     pthread_mutex_destroy(&s->mutex);
     free(s);
 }
 
-/* ---- activity tasks: to the loop's thread ------------------------------------------------------------------------ */
+/* ---- activity tasks: to the loop's thread, or to another while that is blocked -------------------------------------- */
 
-struct task_delivery {
+static void call_with_task(struct state *s, struct task *t)
+{
+    PyObject *callback = s->activity_callback, *task = Py_None, *result = NULL;
+    if (callback == NULL) return;
+    Py_INCREF(callback);
+    if (t->bytes.size != 0) task = codec_decode(&pb_core_ActivityTask_type, buf_view(&t->bytes));
+    else Py_INCREF(task);
+    if (task != NULL) result = PyObject_CallFunctionObjArgs(callback, task, NULL);
+    if (result == NULL) PyErr_WriteUnraisable(callback);
+    Py_XDECREF(task);
+    Py_XDECREF(result);
+    Py_DECREF(callback);
+    if (t->bytes.size == 0) Py_CLEAR(s->activity_callback);
+}
+
+static struct task *next_task(struct state *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    struct list *link = list_pop(&s->tasks);
+    if (link == NULL) s->is_handing_over = false;
+    pthread_mutex_unlock(&s->mutex);
+    return link != NULL ? container_of(link, struct task, link) : NULL;
+}
+
+/* Gives all tasks that wait to the callback, unless another thread is doing that. With the GIL. */
+static void hand_over(struct state *s)
+{
+    struct task *t;
+    pthread_mutex_lock(&s->mutex);
+    bool is_mine = !s->is_handing_over;
+    s->is_handing_over = true;
+    pthread_mutex_unlock(&s->mutex);
+    while (is_mine && (t = next_task(s)) != NULL) {
+        call_with_task(s, t);
+        task_free(t);
+    }
+}
+
+struct announcement {
     struct delivery delivery;
-    struct state *state;
-    struct buf task; /* empty: there are no more */
+    struct state *state; /* referenced */
 };
 
-static void deliver_task(struct delivery *delivery, bool is_dropped)
+static void deliver_tasks(struct delivery *delivery, bool is_dropped)
 {
-    struct task_delivery *d = container_of(delivery, struct task_delivery, delivery);
-    struct state *s = d->state;
-    if (!is_dropped && s->activity_callback != NULL) {
-        PyObject *task = Py_None, *result = NULL;
-        if (d->task.size != 0) task = codec_decode(&pb_core_ActivityTask_type, buf_view(&d->task));
-        else Py_INCREF(task);
-        if (task != NULL) result = PyObject_CallFunctionObjArgs(s->activity_callback, task, NULL);
-        if (result == NULL) PyErr_WriteUnraisable(s->activity_callback);
-        Py_XDECREF(task);
-        Py_XDECREF(result);
-    }
-    if (d->task.size == 0) Py_CLEAR(s->activity_callback);
-    buf_fini(&d->task);
+    struct announcement *a = container_of(delivery, struct announcement, delivery);
+    struct state *s = a->state;
+    pthread_mutex_lock(&s->mutex);
+    s->is_announced = false;
+    pthread_mutex_unlock(&s->mutex);
+    if (!is_dropped) hand_over(s);
     state_unref(s);
-    free(d);
+    free(a);
 }
 
 /* Under the worker's lock, on any thread. */
-static void on_activity_task(void *arg, struct str task)
+static void on_activity_task(void *arg, struct str bytes)
 {
     struct state *s = arg;
     if (s->activity_loop == NULL) return;
-    struct task_delivery *d = xcalloc(1, sizeof *d);
-    d->delivery.deliver = deliver_task;
-    d->state = s;
+    struct task *t = xcalloc(1, sizeof *t);
+    buf_append_str(&t->bytes, bytes);
+    pthread_mutex_lock(&s->mutex);
+    list_push(&s->tasks, &t->link);
+    bool is_announced = s->is_announced;
+    s->is_announced = true;
+    pthread_mutex_unlock(&s->mutex);
+    if (is_announced) return;
+    struct announcement *a = xcalloc(1, sizeof *a);
+    a->delivery.deliver = deliver_tasks;
+    a->state = s;
     atomic_fetch_add(&s->references, 1);
-    buf_append_str(&d->task, task);
-    ext_loop_push(s->activity_loop, &d->delivery);
+    ext_loop_push(s->activity_loop, &a->delivery);
 }
 
-/* ---- the other hooks: with the GIL, on whatever thread -------------------------------------------------------------- */
+/* ---- the other hooks: on the thread of the calls ------------------------------------------------------------------------ */
 
-static void call_back(PyObject *callback, PyObject *args) /* steals args */
+struct hook_call {
+    struct ext_call call;
+    struct state *state; /* referenced */
+    void (*hook)(struct hook_call *call);
+    struct worker_slot slot;
+    int code;
+    struct buf text;     /* what slot.type or the message of a failure was */
+};
+
+static void run_hook(struct ext_call *call)
 {
-    PyObject *result = args != NULL ? PyObject_CallObject(callback, args) : NULL;
-    if (result == NULL) PyErr_WriteUnraisable(callback);
+    struct hook_call *h = container_of(call, struct hook_call, call);
+    h->hook(h);
+    state_unref(h->state);
+    buf_fini(&h->text);
+    free(h);
+}
+
+static struct hook_call *hook_call(struct state *s, void (*hook)(struct hook_call *call), struct str text)
+{
+    struct hook_call *h = xcalloc(1, sizeof *h);
+    h->call.run = run_hook;
+    h->hook = hook;
+    h->state = s;
+    atomic_fetch_add(&s->references, 1);
+    buf_append_str(&h->text, text);
+    return h;
+}
+
+static void call_back(PyObject *callback, PyObject *args) /* steals args; callback: borrowed, may be NULL */
+{
+    Py_XINCREF(callback);
+    PyObject *result = callback != NULL && args != NULL ? PyObject_CallObject(callback, args) : NULL;
+    if (callback != NULL && result == NULL) PyErr_WriteUnraisable(callback);
+    Py_XDECREF(callback);
     Py_XDECREF(result);
     Py_XDECREF(args);
+}
+
+static void call_waiting(struct hook_call *h)
+{
+    struct state *s = h->state;
+    pthread_mutex_lock(&s->mutex);
+    s->is_waiting_told = false;
+    pthread_mutex_unlock(&s->mutex);
+    call_back(s->waiting_callback, PyTuple_New(0));
 }
 
 static void on_waiting(void *arg)
 {
     struct state *s = arg;
-    PyGILState_STATE gil;
-    if (!gil_enter(&gil)) return;
-    PyObject *callback = s->waiting_callback;
-    if (callback != NULL) {
-        Py_INCREF(callback);
-        call_back(callback, PyTuple_New(0));
-        Py_DECREF(callback);
-    }
-    gil_leave(gil);
+    pthread_mutex_lock(&s->mutex);
+    bool is_told = s->is_waiting_told;
+    s->is_waiting_told = true;
+    pthread_mutex_unlock(&s->mutex);
+    if (!is_told) ext_calls_push(&hook_call(s, call_waiting, STR_EMPTY)->call);
+}
+
+/* ---- is Python at work at all? ---- */
+
+static instant now_steady(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (instant){t.tv_sec * NS_PER_S + t.tv_nsec};
+}
+
+static void call_probe(struct hook_call *h)
+{
+    pthread_mutex_lock(&h->state->mutex);
+    h->state->is_probing = false;
+    pthread_mutex_unlock(&h->state->mutex);
+}
+
+/* Somebody has held the GIL for long when a call that does nothing has not come back. */
+static bool on_is_stuck(void *arg)
+{
+    struct state *s = arg;
+    instant now = now_steady();
+    pthread_mutex_lock(&s->mutex);
+    bool was_probing = s->is_probing, is_stuck = was_probing && now.ns - s->probed_at.ns >= STUCK_MS * NS_PER_MS;
+    if (!was_probing) s->probed_at = now;
+    s->is_probing = true;
+    pthread_mutex_unlock(&s->mutex);
+    if (!was_probing) ext_calls_push(&hook_call(s, call_probe, STR_EMPTY)->call);
+    return is_stuck;
 }
 
 static bool set_item(PyObject *dict, const char *key, PyObject *value) /* steals value */
@@ -151,38 +277,38 @@ static PyObject *slot_context(const struct state *s, const struct worker_slot *s
     return NULL;
 }
 
+static void call_slot(struct hook_call *h)
+{
+    const struct worker_slot *slot = &h->slot;
+    PyObject *callback = h->state->slots_callback;
+    if (callback == NULL) return;
+    const char *what = slot->what == EFFECT_SLOT_RESERVE ? "reserve" : slot->what == EFFECT_SLOT_CANCEL ? "cancel"
+                     : slot->what == EFFECT_SLOT_USED ? "used" : "release";
+    PyObject *context = slot_context(h->state, slot);
+    call_back(callback, context != NULL ? Py_BuildValue("(sIKN)", what, slot->custom_id, (unsigned long long)slot->number, context) : NULL);
+}
+
 static void on_slot(void *arg, const struct worker_slot *slot)
 {
-    struct state *s = arg;
-    PyGILState_STATE gil;
-    if (!gil_enter(&gil)) return;
-    PyObject *callback = s->slots_callback;
-    if (callback != NULL) {
-        const char *what = slot->what == EFFECT_SLOT_RESERVE ? "reserve" : slot->what == EFFECT_SLOT_CANCEL ? "cancel"
-                         : slot->what == EFFECT_SLOT_USED ? "used" : "release";
-        PyObject *context = slot_context(s, slot);
-        Py_INCREF(callback);
-        call_back(callback, context != NULL ? Py_BuildValue("(sIKN)", what, slot->custom_id, (unsigned long long)slot->number, context) : NULL);
-        Py_DECREF(callback);
-    }
-    gil_leave(gil);
+    struct hook_call *h = hook_call(arg, call_slot, slot->type);
+    h->slot = *slot;
+    h->slot.type = buf_view(&h->text);
+    ext_calls_push(&h->call);
+}
+
+static void call_fatal(struct hook_call *h)
+{
+    PyObject *words = value_str(buf_view(&h->text)), *failure = NULL;
+    if (words != NULL) failure = PyObject_CallFunction(rpc_failure, "iOy#", h->code, words, "", (Py_ssize_t)0);
+    Py_XDECREF(words);
+    call_back(h->state->fatal_callback, failure != NULL ? Py_BuildValue("(N)", failure) : NULL);
 }
 
 static void on_fatal(void *arg, int code, struct str message)
 {
-    struct state *s = arg;
-    PyGILState_STATE gil;
-    if (!gil_enter(&gil)) return;
-    PyObject *callback = s->fatal_callback;
-    if (callback != NULL) {
-        PyObject *words = value_str(message), *failure = NULL;
-        if (words != NULL) failure = PyObject_CallFunction(rpc_failure, "iOy#", code, words, "", (Py_ssize_t)0);
-        Py_INCREF(callback);
-        call_back(callback, failure != NULL ? Py_BuildValue("(N)", failure) : NULL);
-        Py_DECREF(callback);
-        Py_XDECREF(words);
-    }
-    gil_leave(gil);
+    struct hook_call *h = hook_call(arg, call_fatal, message);
+    h->code = code;
+    ext_calls_push(&h->call);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------------- */
@@ -203,6 +329,13 @@ static void push_end(struct waiter *w)
     ext_loop_unref(loop);
 }
 
+static void call_done(struct hook_call *h)
+{
+    Py_CLEAR(h->state->waiting_callback);
+    Py_CLEAR(h->state->slots_callback);
+    Py_CLEAR(h->state->fatal_callback);
+}
+
 static void on_worker_done(void *arg)
 {
     struct state *s = arg;
@@ -213,24 +346,21 @@ static void on_worker_done(void *arg)
     while ((link = list_pop(&s->waiters)) != NULL) list_push(&waiters, link);
     pthread_mutex_unlock(&s->mutex);
     while ((link = list_pop(&waiters)) != NULL) push_end(container_of(link, struct waiter, link));
-    PyGILState_STATE gil;
-    if (!gil_enter(&gil)) return;
-    Py_CLEAR(s->waiting_callback);
-    Py_CLEAR(s->slots_callback);
-    Py_CLEAR(s->fatal_callback);
-    gil_leave(gil);
+    ext_calls_push(&hook_call(s, call_done, STR_EMPTY)->call);
 }
+
+static void call_nothing(struct hook_call *h) { (void)h; }
 
 static void on_release(void *arg)
 {
-    PyGILState_STATE gil;
-    if (!gil_enter(&gil)) return; /* the interpreter is ending: its memory goes with the process */
-    state_unref(arg);
-    gil_leave(gil);
+    struct state *s = arg;
+    struct hook_call *h = hook_call(s, call_nothing, STR_EMPTY); /* which has a reference of its own, so that the hooks' may go */
+    atomic_fetch_sub(&s->references, 1);
+    ext_calls_push(&h->call);
 }
 
 static const struct worker_hooks hooks = {.activity_task = on_activity_task, .activation_waiting = on_waiting, .slot = on_slot,
-                                          .fatal = on_fatal, .done = on_worker_done, .release = on_release};
+                                          .fatal = on_fatal, .is_stuck = on_is_stuck, .done = on_worker_done, .release = on_release};
 
 /* ---- Worker and Replayer -------------------------------------------------------------------------------------------------- */
 
@@ -265,7 +395,7 @@ static bool make_worker(struct object *self, struct connection *connection, PyOb
     struct runtime *runtime = NULL;
     arena_init(&arena, 0, 0);
     pb_core_WorkerOptions *options = read_options(dict, connection == NULL, &arena);
-    bool ok = options != NULL;
+    bool ok = options != NULL && ext_calls_start();
     if (ok && connection == NULL && runtime_create(&runtime, NULL, &arena, &error) != ERR_NONE) {
         raise_error(&error);
         ok = false;
@@ -448,6 +578,25 @@ static PyObject *worker_on_activity_task(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *worker_hand_over(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    struct state *s = ((struct object *)object)->state;
+    atomic_fetch_add(&s->references, 1); /* the callback may let go of the worker */
+    hand_over(s);
+    state_unref(s);
+    Py_RETURN_NONE;
+}
+
+static PyObject *worker_beat_for(PyObject *object, PyObject *token)
+{
+    struct worker *worker = worker_of((struct object *)object);
+    struct str bytes;
+    if (worker == NULL || !value_bytes(token, &bytes)) return NULL;
+    WITHOUT_GIL(worker_keep_alive(worker, bytes)); /* the argument keeps the bytes */
+    Py_RETURN_NONE;
+}
+
 static PyObject *worker_grant(PyObject *object, PyObject *number)
 {
     struct worker *worker = worker_of((struct object *)object);
@@ -613,6 +762,8 @@ bool ext_worker_add(PyObject *module)
         METHOD("on_fatal", worker_on_fatal, METH_O, "Sets what is called when the server refuses the worker."),
         METHOD("on_activation_waiting", worker_on_waiting, METH_O, "Sets what is called when an activation waits."),
         METHOD("on_activity_task", worker_on_activity_task, METH_VARARGS, "Sets what is called with activity tasks."),
+        METHOD("hand_over_activity_tasks", worker_hand_over, METH_NOARGS, "Calls back with the activity tasks that wait for the loop."),
+        METHOD("keep_alive", worker_beat_for, METH_O, "Repeats the last heartbeat of an activity that can not beat."),
         METHOD("grant_slot", worker_grant, METH_O, "A slot that was asked for is there."),
         METHOD("reserve_workflow_task", worker_reserve_task, METH_NOARGS, "A slot for a workflow task that may come with a start; 0: none."),
         METHOD("accept_workflow_task", worker_accept_task, METH_VARARGS, "Takes the task, or an empty one and the slot back."),

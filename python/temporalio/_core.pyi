@@ -116,7 +116,7 @@ class Worker:
     def replace_connection(self, connection: Connection) -> None:
         """Polls and answers go over this one from now on."""
     def on_slots(self, callback: Any) -> None:
-        """callback(what, custom_id, number, context) is called (with the GIL, from C threads) for slots of suppliers that
+        """callback(what, custom_id, number, context) is called (with the GIL, from a thread of C) for slots of suppliers that
         have a custom_id. C makes up `number` for each slot. what: "reserve" (answer with grant_slot when there is one),
         "cancel" (of a reserve), "try" (returns whether there is one), "used" and "release". context is a dict: for
         reserve and try task_queue, worker_identity, worker_build_id, worker_deployment_version, is_sticky; for used
@@ -139,6 +139,12 @@ class Worker:
         """
     def on_activity_task(self, loop: Loop, callback: Any) -> None:
         """callback(ActivityTask dict) is called on the loop's thread by drain(); callback(None) after the last one."""
+    def hand_over_activity_tasks(self) -> None:
+        """Calls the callback here and now with the tasks that wait for the loop's thread, in order; for when it is blocked.
+        While one thread hands over, others return at once."""
+    def keep_alive(self, task_token: bytes) -> None:
+        """An activity is alive but kept from beating. If it has a heartbeat timeout and half of it has passed since the last
+        heartbeat, that is sent again. C does the same for all activities while somebody holds the GIL."""
     def complete_activity(self, result: Message) -> None: ...
     def record_heartbeat(self, task_token: bytes, details: Sequence[Message]) -> None: ...
     def initiate_shutdown(self) -> None: ...

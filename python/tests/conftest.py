@@ -1,4 +1,4 @@
-"""Helpers of the package's own tests. None of them needs a server."""
+"""Helpers of the package's own tests. Those of live.py need a server, the others do not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import temporalio.common
 import temporalio.workflow
 from temporalio.converter import DefaultFailureConverter, DefaultPayloadConverter
 from temporalio.worker._workflow_instance import UnsandboxedWorkflowRunner, WorkflowInstanceDetails
+
+from live import address as address
 
 JSON = {"encoding": b"json/plain"}
 

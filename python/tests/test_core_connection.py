@@ -4,52 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import temporalio
 from temporalio import _core
+
+from live import find_server, free_port
 
 SERVICE = "/temporal.api.workflowservice.v1.WorkflowService/"
 POLL = {"namespace": "default", "task_queue": {"name": "nobody"}}
-
-
-def find_server() -> str:
-    inside = Path(temporalio.__file__).parent / "bin/perdure"
-    built = Path(__file__).resolve().parents[2] / "build/perdure"  # when run from a checkout
-    return os.environ.get("PERDURE_SERVER") or str(inside if inside.exists() else built)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    port = free_port()
-    server = subprocess.Popen([find_server(), "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"])
-    try:
-        for _ in range(200):
-            with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None, "the server has ended"
-            time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def options(address: str, **changes: Any) -> dict[str, Any]:

@@ -306,6 +306,57 @@ def test_cancelling_an_async_activity() -> None:
     run(main())
 
 
+def test_cancelling_an_activity_that_has_not_begun() -> None:
+    """It begins, and learns of it where it waits first: an async one, and a plain one that the executor had no thread for."""
+
+    async def main() -> None:
+        f = Fixture(waits)
+        f.begin("waits")
+        f.cancel()
+        assert "cancelled" in await f.result()
+        stopped.clear()
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            f = Fixture(waits_plain, executor=executor)
+            free = threading.Event()
+            executor.submit(free.wait)
+            f.begin("waits_plain", "false")
+            f.cancel()
+            free.set()
+            assert "cancelled" in await f.result()
+            assert executor.submit(lambda: 1).result() == 1
+
+    run(main())
+
+
+def test_a_blocked_loop_is_stood_in_for() -> None:
+    """Another thread hands over what came: plain activities start and are cancelled, async ones later, in order."""
+
+    async def main() -> None:
+        with concurrent.futures.ThreadPoolExecutor(2) as executor:
+            f = Fixture(waits, waits_plain, greet_plain, executor=executor)
+            stopped.clear()
+
+            def stand_in() -> None:
+                f.begin("greet_plain", '"x"', token=b"a")
+                f.begin("waits_plain", "true", token=b"b")
+                f.begin("waits", token=b"c")
+                f.cancel(b"c")
+
+            def late_cancel() -> None:
+                f.cancel(b"b")
+
+            for work in (stand_in, late_cancel):
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()  # the loop does not run meanwhile
+                time.sleep(0.2)
+            assert [f.script.results.get(timeout=5)["task_token"] for _ in range(2)] == [b"a", b"b"]
+            assert stopped.is_set()
+            assert (await f.result())["task_token"] == b"c"
+
+    run(main())
+
+
 @pytest.mark.parametrize("shielded", ["false", "true"])
 def test_cancelling_a_plain_activity_raises_on_its_thread(shielded: str) -> None:
     async def main() -> None:

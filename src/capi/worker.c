@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAITING_MS = 10, SAMPLE_MS = 100, POLL_TIMEOUT_S = 70 };
+enum { WAITING_MS = 10, SAMPLE_MS = 100, STUCK_MS = 100, POLL_TIMEOUT_S = 70 };
 
 /* A call that is out; holds a reference to the worker. */
 struct worker_call {
@@ -42,7 +42,7 @@ struct worker {
     instant programmed;            /* when the tick timer goes off; INSTANT_NEVER: it is off */
     bool is_retiming, is_watched;  /* mail is on its way; the waiting timer runs */
     struct mail retime_mail, end_mail;
-    struct timer tick_timer, waiting_timer, sample_timer; /* on the runtime's thread */
+    struct timer tick_timer, waiting_timer, sample_timer, stuck_timer; /* on the runtime's thread */
     struct load load;
     struct arena arena;            /* names, as long as the worker */
     struct str namespace, task_queue;
@@ -132,6 +132,11 @@ static void carry_out(struct worker *w, struct telling *telling)
             if (w->hooks.activity_task != NULL) w->hooks.activity_task(w->hooks_arg, buf_view(&e->bytes));
             core_effect_free(e);
             break;
+        case EFFECT_SLOT_RESERVE: case EFFECT_SLOT_CANCEL: case EFFECT_SLOT_USED: case EFFECT_SLOT_RELEASED: /* so that a slot is used before it is released */
+            if (w->hooks.slot != NULL)
+                w->hooks.slot(w->hooks_arg, &(struct worker_slot){e->kind, e->slot_kind, e->custom_id, e->permit, e->is_sticky, e->id});
+            core_effect_free(e);
+            break;
         case EFFECT_DONE:
             w->is_done = true;
             pthread_cond_broadcast(&w->changed);
@@ -146,10 +151,6 @@ static void carry_out(struct worker *w, struct telling *telling)
 static void tell(const struct worker_hooks *h, void *arg, const struct core_effect *e)
 {
     switch (e->kind) {
-    case EFFECT_SLOT_RESERVE: case EFFECT_SLOT_CANCEL: case EFFECT_SLOT_USED: case EFFECT_SLOT_RELEASED:
-        if (h->slot != NULL)
-            h->slot(arg, &(struct worker_slot){e->kind, e->slot_kind, e->custom_id, e->permit, e->is_sticky, e->id});
-        break;
     case EFFECT_FATAL:
         if (h->fatal != NULL) h->fatal(arg, e->code, e->text);
         break;
@@ -254,6 +255,26 @@ static void on_sample(struct timer *timer, instant now)
     leave(w, &telling);
 }
 
+static void on_stuck_time(struct timer *timer, instant now)
+{
+    struct worker *w = container_of(timer, struct worker, stuck_timer);
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    enter(w);
+    if (w->hooks.is_stuck != NULL && core_worker_has_heartbeats(w->core)) {
+        if (w->hooks.is_stuck(w->hooks_arg)) core_worker_keep_alive(w->core, STR_EMPTY, instant_max(now, now_wall()));
+        carry_out(w, &telling);
+    }
+    leave(w, &telling);
+}
+
+/* Activities come in answers to polls, so on the runtime's thread. */
+static void watch_sdk(struct worker *w)
+{
+    if (w->hooks.is_stuck == NULL || !core_worker_has_heartbeats(w->core) || !runtime_is_own_thread(w->runtime)) return;
+    if (!timer_is_set(&w->stuck_timer)) loop_timer_in(runtime_loop(w->runtime), &w->stuck_timer, duration_ms(STUCK_MS));
+}
+
 /* ---- the lock --------------------------------------------------------------------------------------------------------------- */
 
 static void on_end(struct mail *mail)
@@ -263,6 +284,7 @@ static void on_end(struct mail *mail)
     loop_timer_stop(loop, &w->tick_timer);
     loop_timer_stop(loop, &w->waiting_timer);
     loop_timer_stop(loop, &w->sample_timer);
+    loop_timer_stop(loop, &w->stuck_timer);
     struct list *link;
     while ((link = list_pop(&w->activations)) != NULL) {
         struct activation *a = container_of(link, struct activation, link);
@@ -285,6 +307,7 @@ static void on_end(struct mail *mail)
 static void leave(struct worker *w, struct telling *telling)
 {
     retime(w);
+    watch_sdk(w);
     struct worker_hooks hooks = w->hooks;
     void *arg = w->hooks_arg;
     if (hooks.activation_waiting == NULL) telling->is_waiting = false;
@@ -396,6 +419,7 @@ err worker_create(struct worker **out, struct connection *connection, struct run
     w->tick_timer.fire = on_tick;
     w->waiting_timer.fire = on_waiting;
     w->sample_timer.fire = on_sample;
+    w->stuck_timer.fire = on_stuck_time;
     *out = w;
     return ERR_NONE;
 }
@@ -545,6 +569,11 @@ uint64_t worker_reserve(struct worker *w)
 void worker_accept(struct worker *w, uint64_t permit, struct str task)
 {
     INPUT(w, core_worker_accept(w->core, permit, task, now_wall()));
+}
+
+void worker_keep_alive(struct worker *w, struct str token)
+{
+    INPUT(w, core_worker_keep_alive(w->core, token, now_wall()));
 }
 
 void worker_grant_slot(struct worker *w, uint64_t number)

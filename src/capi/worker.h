@@ -3,8 +3,8 @@
  * Polls, answers, heartbeats and timers live on the runtime's thread and on those that call in; nothing of it waits for
  * the user's code. Activations are taken with worker_next_activation, by as many threads as like to.
  *
- * Thread: any. The hooks run on whatever thread makes them necessary, without the worker's lock; but activity_task
- * runs under it, so that tasks come in order: it must not wait and not call back. Metrics go to those of the runtime. */
+ * Thread: any. The hooks run on whatever thread makes them necessary, without the worker's lock; but activity_task and slot
+ * run under it, so that tasks and slots come in order: they must not wait and not call back. Metrics go to those of the runtime. */
 #ifndef CAPI_WORKER_H
 #define CAPI_WORKER_H
 
@@ -28,6 +28,9 @@ struct worker_hooks {
     void (*activation_waiting)(void *arg);
     void (*slot)(void *arg, const struct worker_slot *slot);
     void (*fatal)(void *arg, int code, struct str message); /* the server refuses the worker; it shuts down */
+    /* Does the SDK not run at all, and has not for a while? Asked some times a second, on the runtime's thread and under the
+     * lock, while there are activities with a heartbeat timeout: these are kept alive then, for they can not beat. */
+    bool (*is_stuck)(void *arg);
     void (*done)(void *arg);                                /* shut down; no hook is called any more */
     void (*release)(void *arg);                             /* nothing uses `arg` any more */
 };
@@ -52,6 +55,7 @@ MUST_USE err worker_record_heartbeat(struct worker *worker, struct str heartbeat
 /* See core_worker_reserve and core_worker_accept. */
 MUST_USE uint64_t worker_reserve(struct worker *worker);
 void worker_accept(struct worker *worker, uint64_t permit, struct str task);
+void worker_keep_alive(struct worker *worker, struct str token); /* see core/worker.h */
 void worker_grant_slot(struct worker *worker, uint64_t number);
 void worker_shutdown(struct worker *worker);
 bool worker_is_done(struct worker *worker);

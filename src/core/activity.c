@@ -3,6 +3,7 @@
  * Heartbeats are throttled: the first is sent at once, then at most one per interval, always with the latest details;
  * interval = min(0.8 × heartbeat timeout, the worker's maximum), or the worker's default when the activity has no timeout.
  * What has not been sent when the activity fails goes along with the failure. The answer to a heartbeat may ask to cancel.
+ * While the SDK is kept from beating, the latest details are sent again twice per timeout (core_worker_keep_alive).
  * A worker-side clock cancels what has outlived its timeout by a margin: the server has given it up long ago. */
 #include "core/worker_state.h"
 
@@ -15,9 +16,10 @@ struct activity {
     uint64_t permit;
     struct str type, workflow_type;
     instant started_at, scheduled_at;  /* scheduled_at: by the server's clock */
+    instant beaten_at;                /* when the last heartbeat was sent; at first started_at */
     duration throttle, heartbeat_timeout;
     struct timer throttle_timer, timeout_timer, heartbeat_timeout_timer;
-    struct buf details;               /* encoded Payloads of the latest heartbeat */
+    struct buf details;               /* encoded Payloads of the latest heartbeat, at first of the attempt before */
     bool has_details, is_sending, is_cancelled; /* has_details: they were not sent yet */
 };
 
@@ -60,6 +62,7 @@ static void send_heartbeat(struct core_worker *w, struct activity *a, instant no
     arena_fini(&arena);
     a->is_sending = true;
     a->has_details = false;
+    a->beaten_at = now;
     worker_timer(w, &a->throttle_timer, instant_add(now, a->throttle));
 }
 
@@ -67,6 +70,12 @@ static void fire_throttle(struct core_worker *w, struct timer *timer, instant no
 {
     struct activity *a = container_of(timer, struct activity, throttle_timer);
     if (a->has_details && !a->is_sending) send_heartbeat(w, a, now);
+}
+
+static void expect_heartbeat(struct core_worker *w, struct activity *a, instant now)
+{
+    if (a->heartbeat_timeout.ns > 0)
+        worker_timer(w, &a->heartbeat_timeout_timer, instant_add(instant_add(now, a->heartbeat_timeout), timeout_margin));
 }
 
 err core_worker_heartbeat(struct core_worker *w, struct str bytes, instant now)
@@ -82,13 +91,29 @@ err core_worker_heartbeat(struct core_worker *w, struct str bytes, instant now)
         buf_clear(&a->details);
         PB_ENCODE(pb_common_Payloads, &details, &a->details);
         a->has_details = true;
-        if (!duration_is_zero(a->heartbeat_timeout))
-            worker_timer(w, &a->heartbeat_timeout_timer, instant_add(now, (duration){a->heartbeat_timeout.ns + timeout_margin.ns}));
+        expect_heartbeat(w, a, now);
         if (!a->is_sending && !heap_has(&a->throttle_timer.node)) send_heartbeat(w, a, now);
     }
     arena_fini(&arena);
     return e;
 }
+
+static void keep_alive(struct core_worker *w, struct activity *a, instant now)
+{
+    if (a->heartbeat_timeout.ns <= 0 || a->is_sending || now.ns - a->beaten_at.ns < a->heartbeat_timeout.ns / 2) return;
+    expect_heartbeat(w, a, now);
+    send_heartbeat(w, a, now);
+}
+
+void core_worker_keep_alive(struct core_worker *w, struct str token, instant now)
+{
+    struct activity *a = map_get(&w->activities, token);
+    if (a != NULL) keep_alive(w, a, now);
+    if (token.size != 0) return;
+    for (size_t at = 0; (a = map_next(&w->activities, &at, NULL)) != NULL;) keep_alive(w, a, now);
+}
+
+bool core_worker_has_heartbeats(const struct core_worker *w) { return w->beating_count != 0; }
 
 void activity_heartbeat_answered(struct core_worker *w, struct str token, int code, struct str response, instant now)
 {
@@ -167,6 +192,7 @@ static struct activity *activity_create(struct core_worker *w, const pb_ws_PollA
     a->heartbeat_timeout = pb_duration(poll->heartbeat_timeout);
     a->throttle = a->heartbeat_timeout.ns > 0 ? (duration){a->heartbeat_timeout.ns / 10 * 8} : usual;
     a->throttle = duration_min(a->throttle, longest);
+    if (poll->heartbeat_details != NULL) PB_ENCODE(pb_common_Payloads, poll->heartbeat_details, &a->details);
     return a;
 }
 
@@ -175,8 +201,7 @@ static void activity_set_timeouts(struct core_worker *w, struct activity *a, con
     duration close = pb_duration(poll->start_to_close_timeout), total = pb_duration(poll->schedule_to_close_timeout);
     if (close.ns <= 0 || (total.ns > 0 && total.ns < close.ns)) close = total;
     if (close.ns > 0) worker_timer(w, &a->timeout_timer, instant_add(instant_add(now, close), timeout_margin));
-    if (a->heartbeat_timeout.ns > 0)
-        worker_timer(w, &a->heartbeat_timeout_timer, instant_add(instant_add(now, a->heartbeat_timeout), timeout_margin));
+    expect_heartbeat(w, a, now);
 }
 
 void activity_accept(struct core_worker *w, const pb_ws_PollActivityTaskQueueResponse *poll, uint64_t permit, instant now)
@@ -188,7 +213,8 @@ void activity_accept(struct core_worker *w, const pb_ws_PollActivityTaskQueueRes
     }
     struct activity *a = activity_create(w, poll, type);
     a->permit = permit;
-    a->started_at = now;
+    a->started_at = a->beaten_at = now;
+    if (a->heartbeat_timeout.ns > 0) w->beating_count++;
     map_put(&w->activities, a->token, a);
     slots_use(w, &w->slots[SLOT_ACTIVITY], permit, type);
     worker_count_activity(w, METRIC_ACTIVITY_TASK_RECEIVED, 1, type, a->workflow_type);
@@ -209,6 +235,7 @@ void activity_accept(struct core_worker *w, const pb_ws_PollActivityTaskQueueRes
 
 static void activity_free(struct core_worker *w, struct activity *a)
 {
+    if (a->heartbeat_timeout.ns > 0) w->beating_count--;
     worker_timer_off(w, &a->throttle_timer);
     worker_timer_off(w, &a->timeout_timer);
     worker_timer_off(w, &a->heartbeat_timeout_timer);

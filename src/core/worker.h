@@ -126,6 +126,10 @@ MUST_USE err core_worker_heartbeat(struct core_worker *w, struct str heartbeat, 
 MUST_USE uint64_t core_worker_reserve(struct core_worker *w, instant now);
 /* task: an encoded PollWorkflowTaskQueueResponse, borrowed; empty, or not one: none has come, and the slot is free again. */
 void core_worker_accept(struct core_worker *w, uint64_t permit, struct str task, instant now);
+/* The activity with this token (empty: each one) is alive but kept from beating, by what it is not to blame for. If it has a
+ * heartbeat timeout and half of it has passed without a heartbeat, its latest details are sent once more. */
+void core_worker_keep_alive(struct core_worker *w, struct str token, instant now);
+bool core_worker_has_heartbeats(const struct core_worker *w); /* is there an activity with a heartbeat timeout? */
 void core_worker_slot_granted(struct core_worker *w, uint64_t permit, instant now); /* one that was asked for */
 /* The load of the machine, 0 … 1 each; for resource-based suppliers, about ten times a second. */
 void core_worker_sample(struct core_worker *w, double memory_usage, double cpu_usage, instant now);

@@ -141,6 +141,7 @@ struct core_worker {
     struct list lru;
     size_t evicting_count;             /* runs that are leaving */
     struct map activities;             /* task token -> struct activity */
+    size_t beating_count;              /* those with a heartbeat timeout */
     struct map locals;                 /* task token -> struct local_activity, those the SDK runs */
     struct list local_all, local_queue;
 };

@@ -532,6 +532,51 @@ TEST(heartbeats_are_throttled_and_carry_the_latest_details)
     fixture_fini(&f);
 }
 
+TEST(an_activity_that_is_kept_from_beating_is_beaten_for_twice_per_timeout)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    fixture_start(&f);
+    check(!core_worker_has_heartbeats(f.w));
+    give_activity(&f, 10000);
+    check(core_worker_has_heartbeats(f.w));
+    beat(&f, "one");
+    pb_ws_RecordActivityTaskHeartbeatResponse reply = {0};
+    answer(&f, next(&f, EFFECT_CALL, CORE_HEARTBEAT), &pb_ws_RecordActivityTaskHeartbeatResponse_type, &reply);
+    advance(&f, 4999);
+    core_worker_keep_alive(f.w, STR_EMPTY, f.now);
+    check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
+    advance(&f, 1);
+    core_worker_keep_alive(f.w, STR("another"), f.now);
+    check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
+    core_worker_keep_alive(f.w, STR("a1"), f.now);
+    struct core_effect *e = next(&f, EFFECT_CALL, CORE_HEARTBEAT);
+    pb_ws_RecordActivityTaskHeartbeatRequest *r = request(&f, e, &pb_ws_RecordActivityTaskHeartbeatRequest_type);
+    check_str(r->details->payloads[0]->data, "one");
+    core_worker_keep_alive(f.w, STR_EMPTY, f.now); /* one is on its way */
+    check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
+    answer(&f, e, &pb_ws_RecordActivityTaskHeartbeatResponse_type, &reply);
+    advance(&f, 14000); /* its own timeout and margin were pushed back by the one that was sent for it */
+    check(next(&f, EFFECT_ACTIVITY_TASK, 0) != NULL && next(&f, EFFECT_ACTIVITY_TASK, 0) == NULL);
+    finish(&f, pb_core_ActivityResult_completed_tag);
+    check(!core_worker_has_heartbeats(f.w));
+    fixture_fini(&f);
+}
+
+TEST(an_activity_without_a_heartbeat_timeout_is_not_beaten_for)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    fixture_start(&f);
+    give_activity(&f, 0);
+    advance(&f, 20000);
+    core_worker_keep_alive(f.w, STR_EMPTY, f.now);
+    check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
+    fixture_fini(&f);
+}
+
 TEST(an_activity_the_server_forgot_is_told)
 {
     struct fixture f;

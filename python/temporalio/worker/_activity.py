@@ -2,7 +2,9 @@
 
 An async activity is a task on the event loop. A plain one runs on a thread or process of the activity executor; on a
 thread, without interceptors and codecs, it goes there and back without passing through the loop again. Heartbeats go
-straight to C from whatever thread they are made on, so nothing that blocks the loop holds them up.
+straight to C from whatever thread they are made on, so nothing that blocks the loop holds them up. While the loop is
+blocked the watchdog's thread takes the tasks in its place: it starts and cancels plain activities, and keeps those alive
+that wait for the loop.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from temporalio.converter import ActivitySerializationContext
 from temporalio.converter._messages import headers_to_protos, payload_to_proto
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 
+from ._failing import bare_failure, complain
 from ._interceptor import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -33,7 +36,7 @@ from ._interceptor import (
     Interceptor,
 )
 from ._shared_state import SharedHeartbeatSender, SharedStateManager
-from ._workflow_commands import STORED_ELSEWHERE
+from ._workflow_commands import STORED_ELSEWHERE, is_context_free
 
 if TYPE_CHECKING:
     from temporalio import _core
@@ -55,12 +58,17 @@ class _LazyEvent(temporalio.common._CompositeEvent):
         super().__init__(None, None)
 
     def set(self) -> None:
+        """On the loop's thread."""
+        self.set_for_threads()
+        if self._async_event is not None:
+            self._async_event.set()
+
+    def set_for_threads(self) -> None:
+        """Any thread."""
         with self._lock:
             self._is_set = True
             if self._thread_event is not None:
                 self._thread_event.set()
-        if self._async_event is not None:
-            self._async_event.set()
 
     def is_set(self) -> bool:
         return self._is_set
@@ -95,6 +103,8 @@ class RunningActivity:
         "shutdown_event",
         "thread_raiser",
         "is_cancelled",
+        "has_begun",
+        "waits_for_loop",
         "heartbeat_error",
         "last_heartbeat",
         "converter",
@@ -112,6 +122,8 @@ class RunningActivity:
         self.shutdown_event: Any = None
         self.thread_raiser: Optional[ThreadRaiser] = None
         self.is_cancelled = False
+        self.has_begun = False
+        self.waits_for_loop = True  # it cannot go on, or cannot end, before the loop runs
         self.heartbeat_error: Optional[Exception] = None
         self.last_heartbeat: Optional[concurrent.futures.Future[Any]] = None
         self.converter: Any = None
@@ -127,8 +139,23 @@ class RunningActivity:
             return
         if self.thread_raiser is not None:
             self.thread_raiser.raise_in_thread(_ThreadCancelled())
-        elif self.definition.is_async and self.task is not None:
+        elif self.definition.is_async and self.has_begun and self.task is not None:
             self.task.cancel("Activity cancelled")
+
+    def cancel_past_loop(
+        self, details: temporalio.activity.ActivityCancellationDetails, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """The same on any other thread, while the loop is blocked: what is of threads happens at once, the rest later."""
+        event, raiser = self.cancelled_event, self.thread_raiser
+        if not isinstance(event, _LazyEvent) or self.definition.is_async:
+            loop.call_soon_threadsafe(self.cancel, details)
+            return
+        self.cancellation_details.details = details
+        self.is_cancelled = True
+        event.set_for_threads()
+        loop.call_soon_threadsafe(event.set)
+        if raiser is not None and not self.done:
+            raiser.raise_in_thread(_ThreadCancelled())
 
 
 class ThreadRaiser:
@@ -139,26 +166,31 @@ class ThreadRaiser:
         self._thread_id: Optional[int] = None
         self._pending: Optional[BaseException] = None
         self._shield_depth = 0
+        self._has_left = False
 
     def enter(self) -> None:
         """The activity begins on this thread."""
         with self._lock:
             self._thread_id = threading.get_ident()
+            pending, self._pending = self._pending, None
+        if pending is not None:
+            raise pending
 
     def leave(self) -> None:
         """The activity has returned: nothing may be raised on this thread any more."""
         with self._lock:
             thread_id, self._thread_id = self._thread_id, None
             self._pending = None
+            self._has_left = True
         if thread_id is not None:
             # What was set and not yet raised would hit whoever has the thread next
             _set_async_exception(thread_id, None)
 
     def raise_in_thread(self, error: BaseException) -> None:
         with self._lock:
-            if self._thread_id is None:
+            if self._has_left:
                 return
-            if self._shield_depth:
+            if self._shield_depth or self._thread_id is None:
                 self._pending = error
             else:
                 _set_async_exception(self._thread_id, type(error))
@@ -226,12 +258,13 @@ class ActivityWorker:
         self._running_activities: dict[bytes, RunningActivity] = {}
         self._worker_shutdown_event: Any = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._loop_thread = 0
         self._activities: dict[str, temporalio.activity._Definition] = {}
         self._dynamic: Optional[temporalio.activity._Definition] = None
         self.is_fast = not interceptors and not data_converter._has_transform
         converter = data_converter.payload_converter
-        probe = ActivitySerializationContext("", "", "", "", "", "", False)
-        self._is_context_aware = data_converter.with_context(probe) is not data_converter
+        parts = (converter, data_converter.failure_converter, data_converter.payload_codec)
+        self._is_context_aware = not all(is_context_free(part) for part in parts)
         self._converter = converter
         for fn in activities:
             self._register(fn)
@@ -276,6 +309,7 @@ class ActivityWorker:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called before the first task."""
         self._loop = loop
+        self._loop_thread = threading.get_ident()
         thread_event: Any = threading.Event()
         if self._executor is not None and not isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
             if self._shared_state_manager is not None:
@@ -297,17 +331,31 @@ class ActivityWorker:
                 await asyncio.sleep(0.005)
 
     def handle_task(self, task: Message) -> None:
-        """Takes an ActivityTask message."""
+        """Takes an ActivityTask message. Any thread, one at a time."""
         token = task["task_token"]
+        is_on_loop = threading.get_ident() == self._loop_thread
         if "start" in task:
-            self._start(token, task["start"])
+            self._start(token, task["start"], is_on_loop)
         elif "cancel" in task:
             running = self._running_activities.get(token)
             if running is None:
                 return
-            running.cancel(temporalio.activity.ActivityCancellationDetails._from_dict(task["cancel"]))
+            details = temporalio.activity.ActivityCancellationDetails._from_dict(task["cancel"])
+            assert self._loop is not None
+            if is_on_loop:
+                running.cancel(details)
+            else:
+                running.cancel_past_loop(details, self._loop)
 
-    def _start(self, token: bytes, start: Message) -> None:
+    def keep_alive(self, current: Optional[asyncio.Task[Any]]) -> None:
+        """Beats for activities that the blocked loop keeps from beating; not for the one that blocks it. Any thread."""
+        for running in list(self._running_activities.values()):
+            encoding = running.last_heartbeat
+            is_waiting = running.waits_for_loop or (encoding is not None and not encoding.done())
+            if is_waiting and running.start.get("heartbeat_timeout") and (running.task is None or running.task is not current):
+                self._core().keep_alive(running.token)
+
+    def _start(self, token: bytes, start: Message, is_on_loop: bool) -> None:
         definition = self._activities.get(start["activity_type"]) or self._dynamic
         if definition is None:
             self._core().complete_activity({"task_token": token, "failed": self._unknown(start)})
@@ -318,6 +366,7 @@ class ActivityWorker:
         if self.is_fast and not definition.is_async:
             executor = self._executor
             if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+                running.waits_for_loop = False
                 self._prepare_thread(running)
                 try:
                     executor.submit(self._run_on_thread, running)
@@ -325,7 +374,14 @@ class ActivityWorker:
                     self._fail(running, err)
                     self._fatal(err)
                 return
-        running.task = self._loop.create_task(self._run(running), name=f"activity: {start['activity_type']}")
+        if is_on_loop:
+            self._begin(running)
+        else:
+            self._loop.call_soon_threadsafe(self._begin, running)
+
+    def _begin(self, running: RunningActivity) -> None:
+        assert self._loop is not None
+        running.task = self._loop.create_task(self._run(running), name=f"activity: {running.start['activity_type']}")
 
     def has(self, name: str) -> bool:
         """Whether there is an activity for this type. Any thread."""
@@ -393,7 +449,6 @@ class ActivityWorker:
 
     def _run_on_thread(self, running: RunningActivity) -> None:
         """The whole of a plain activity. Thread: the activity executor's."""
-        core = self._core()
         try:
             converter = running.converter
             args = self._args(running, running.start.get("input") or (), converter)
@@ -404,16 +459,36 @@ class ActivityWorker:
             outcome: Message = {"completed": {"result": payload}}
         except BaseException as err:
             running.done = True
-            outcome = self._outcome_of(running, err)
+            outcome = self._outcome_or_why_not(running, err)
         self._running_activities.pop(running.token, None)
+        self._answer(running, outcome)
+
+    def _answer(self, running: RunningActivity, outcome: Message) -> None:
+        """Hands an outcome to C. What a converter or codec made that is no message is told as a failure. Any thread."""
         outcome["task_token"] = running.token
-        core.complete_activity(outcome)
+        try:
+            self._core().complete_activity(outcome)
+        except Exception as err:
+            complain(logger, "The outcome of activity %s could not be sent", running.start.get("activity_type"))
+            self._core().complete_activity({"task_token": running.token, "failed": bare_failure(err, "Failed encoding result")})
+
+    def _outcome_or_why_not(self, running: RunningActivity, err: BaseException) -> Message:
+        """As _outcome_of, whatever converters and log handlers raise. Any thread."""
+        try:
+            return self._outcome_of(running, err)
+        except Exception as inner:
+            complain(logger, "The failure of activity %s could not be told", running.start.get("activity_type"))
+            return {"failed": bare_failure(inner, "Failed building exception result", err)}
 
     # ---------------------------------------------------------------------------------------------------- through the loop
 
     async def _run(self, running: RunningActivity) -> None:
         """The whole of an activity that is async, or has interceptors, codecs or processes on its way."""
-        token = running.token
+        running.has_begun = True
+        if running.is_cancelled and running.definition.is_async:
+            # Asked to stop before it began: it learns of it where it waits first
+            asyncio.current_task().cancel("Activity cancelled")  # type: ignore[union-attr]
+        interrupt: Optional[KeyboardInterrupt] = None
         try:
             try:
                 running.converter = converter = self._converters(running)
@@ -432,9 +507,10 @@ class ActivityWorker:
                 outcome: Message = {"completed": {"result": payload}}
             except BaseException as err:
                 running.done = True
-                outcome = self._outcome_of(running, err)
+                interrupt = err if isinstance(err, KeyboardInterrupt) else None
+                outcome = self._outcome_or_why_not(running, err)
                 if running.converter is not None and running.converter._has_transform:
-                    await self._encode_outcome(outcome, running.converter)
+                    outcome = await self._encoded_outcome(outcome, running.converter)
                 if isinstance(err, concurrent.futures.BrokenExecutor):
                     self._fatal(err)
             if running.last_heartbeat is not None:
@@ -442,9 +518,10 @@ class ActivityWorker:
             if running.heartbeat_error is not None and "completed" in outcome:
                 outcome = {"failed": self._failure_of(running, running.heartbeat_error)}
         finally:
-            self._running_activities.pop(token, None)
-        outcome["task_token"] = token
-        self._core().complete_activity(outcome)
+            self._running_activities.pop(running.token, None)
+        self._answer(running, outcome)
+        if interrupt is not None:
+            raise interrupt  # Ctrl-C is for the program, wherever it was raised
 
     async def _decode_start(self, running: RunningActivity, converter: DataConverter) -> None:
         start = running.start
@@ -455,10 +532,15 @@ class ActivityWorker:
             headers = start["headers"]
             start["headers"] = {k: (await converter._inbound_dicts([v]))[0] for k, v in headers.items()}
 
-    async def _encode_outcome(self, outcome: Message, converter: DataConverter) -> None:
-        for kind in ("failed", "cancelled"):
-            if kind in outcome:
-                outcome[kind] = await converter._outbound_failure_dict(outcome[kind])
+    async def _encoded_outcome(self, outcome: Message, converter: DataConverter) -> Message:
+        try:
+            return {
+                kind: await converter._outbound_failure_dict(value) if kind in ("failed", "cancelled") else value
+                for kind, value in outcome.items()
+            }
+        except Exception as err:
+            complain(logger, "The failure of an activity could not be encoded")
+            return {"failed": bare_failure(err, "Failed encoding result")}
 
     async def _execute(self, running: RunningActivity, args: Sequence[Any], converter: DataConverter) -> Any:
         definition = running.definition
@@ -609,7 +691,8 @@ class ActivityWorker:
 
     def _on_heartbeat_error(self, running: RunningActivity, err: Exception) -> None:
         """A heartbeat whose details cannot be sent fails the activity."""
-        logger.warning("The details of a heartbeat could not be converted, the activity is cancelled", exc_info=err)
+        level = logging.WARNING
+        complain(logger, "The details of a heartbeat could not be converted, the activity is cancelled", exc_info=err, level=level)
         assert self._loop is not None
         running.heartbeat_error = err
         details = temporalio.activity.ActivityCancellationDetails()
@@ -677,11 +760,8 @@ class ActivityWorker:
             failure: Message = converter.failure_converter._to_dict(err, converter.payload_converter)
             return failure
         except Exception as inner:
-            logger.exception("The failure converter failed")
-            return {
-                "message": f"Failed building exception result: {inner}",
-                "application_failure_info": {"type": type(inner).__name__},
-            }
+            complain(logger, "The failure converter failed")
+            return bare_failure(inner, "Failed building exception result")
 
     def _fail(self, running: RunningActivity, err: BaseException) -> None:
         self._running_activities.pop(running.token, None)
@@ -716,8 +796,8 @@ def _run_sync(
     temporalio.activity._Context.set(context)
     if raiser is None:
         return fn(*args)
-    raiser.enter()
     try:
+        raiser.enter()
         return fn(*args)
     finally:
         raiser.leave()
@@ -736,43 +816,40 @@ class _RootInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if self._running.definition.is_async:
             return await input.fn(*input.args)
-        loop = asyncio.get_running_loop()
+        assert input.executor is not None
+        context = contextvars.copy_context()
         if isinstance(input.executor, concurrent.futures.ThreadPoolExecutor):
-            context = contextvars.copy_context()
-            return await self._shielded(
-                loop.run_in_executor(
-                    input.executor,
-                    context.run,
-                    _run_sync,
-                    self._context,
-                    self._running.thread_raiser,
-                    input.fn,
-                    input.args,
-                )
-            )
+            raiser = self._running.thread_raiser
+            return await self._away(input.executor, context.run, _run_sync, self._context, raiser, input.fn, input.args)
         manager = self._worker._shared_state_manager
         assert manager is not None
         # Through the chain, so that interceptors see heartbeats of other processes too
-        context = contextvars.copy_context()
         sender = await manager.register_heartbeater(
             self._running.token, lambda *details: context.copy().run(self.outbound.heartbeat, *details)
         )
-        return await self._shielded(
-            loop.run_in_executor(
-                input.executor,
-                _run_in_process,
-                self.outbound.info(),
-                sender,
-                self._running.cancelled_event._thread_event,
-                self._worker._worker_shutdown_event._thread_event,
-                self._worker._data_converter.payload_converter_class,
-                input.fn,
-                input.args,
-            )
+        return await self._away(
+            input.executor,
+            _run_in_process,
+            self.outbound.info(),
+            sender,
+            self._running.cancelled_event._thread_event,
+            self._worker._worker_shutdown_event._thread_event,
+            self._worker._data_converter.payload_converter_class,
+            input.fn,
+            input.args,
         )
 
-    async def _shielded(self, future: asyncio.Future[Any]) -> Any:
-        """Waits for another thread or process, which goes on whatever happens to this task."""
+    async def _away(self, executor: concurrent.futures.Executor, fn: Callable[..., Any], *args: Any) -> Any:
+        """Calls on another thread or process, which goes on whatever happens to this task."""
+        running = self._running
+        job = executor.submit(fn, *args)
+        running.waits_for_loop = False
+
+        def ended(_: Any) -> None:
+            running.waits_for_loop = True
+
+        job.add_done_callback(ended)
+        future = asyncio.wrap_future(job)
         while True:
             try:
                 return await asyncio.shield(future)

@@ -1,7 +1,8 @@
 """Reports an async activity that blocks the event loop: which one, for how long, and at which line.
 
 A thread asks the loop for a sign of life; when none comes it looks at what the loop's thread is doing. Polls, heartbeats
-and completions go on meanwhile on threads of C, but nothing else on the loop does: other async activities, the client.
+and completions go on meanwhile on threads of C, and this thread does the loop's share in starting and cancelling plain
+activities, but nothing else on the loop goes on: other async activities, the client.
 """
 
 from __future__ import annotations
@@ -13,30 +14,37 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any, Optional
+
+from ._failing import complain
 
 logger = logging.getLogger("temporalio.worker")
 
 _INTERVAL = 0.25
+_PATIENCE = 0.1  # after so long without an answer the loop's work is done here, as often
 _DEFAULT_LIMIT = 1.0
 
 
 class LoopWatchdog:
-    """See the module's description. ``PERDURE_LOOP_BLOCKED_SECONDS`` sets the limit, 0 switches it off."""
+    """See the module's description. ``PERDURE_LOOP_BLOCKED_SECONDS`` sets when to report, 0 is never.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    while_blocked is called again and again on the watchdog's thread, with the task that blocks the loop if it is one.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, while_blocked: Callable[[Optional[asyncio.Task[Any]]], None] = lambda _: None
+    ) -> None:
         self._loop = loop
+        self._while_blocked = while_blocked
         self._loop_thread = threading.get_ident()
         self._limit = _limit()
         self._answered = threading.Event()
         self._stopped = threading.Event()
         self._thread: Optional[threading.Thread] = None
-        self._reported_at = 0.0
 
     def start(self) -> None:
         """Begins to watch. On the loop's thread."""
-        if self._limit <= 0:
-            return
         self._thread = threading.Thread(target=self._run, name="temporal_loop_watchdog", daemon=True)
         self._thread.start()
 
@@ -52,17 +60,25 @@ class LoopWatchdog:
                 self._loop.call_soon_threadsafe(self._answered.set)
             except RuntimeError:
                 return  # the loop is closed
-            wait = self._limit
-            reported = False
-            while not self._answered.wait(wait):
+            report_at, reported = self._limit, False
+            while not self._answered.wait(_PATIENCE):
                 if self._stopped.is_set():
                     return
-                self._report(time.monotonic() - asked)
-                reported = True
-                # Again after twice as long, and so on
-                wait = max(wait, time.monotonic() - asked)
+                try:
+                    self._while_blocked(_current_task(self._loop))
+                except Exception:
+                    complain(logger, "What the blocked event loop left undone could not be done")
+                seconds = time.monotonic() - asked
+                if 0 < report_at <= seconds:
+                    try:
+                        self._report(seconds)
+                    except Exception:
+                        complain(logger, "A blocked event loop could not be reported")
+                    # Again after twice as long, and so on
+                    report_at, reported = seconds * 2, True
             if reported:
-                logger.warning("The event loop runs again after %.1f seconds", time.monotonic() - asked)
+                took = time.monotonic() - asked
+                complain(logger, "The event loop runs again after %.1f seconds", took, exc_info=None, level=logging.WARNING)
 
     def _report(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import temporalio.common
 
+from ._failing import complain
 from ._tuning import (
     CustomSlotSupplier,
     SlotMarkUsedContext,
@@ -119,7 +120,7 @@ class CustomSlots:
                 permit = self._permits.pop(number)
                 supplier.release_slot(SlotReleaseContext(slot_info=self._infos.pop(number, None), permit=permit))
         except Exception:
-            logger.exception("A custom slot supplier failed")
+            complain(logger, "A custom slot supplier failed")
             return False
         return True
 
@@ -141,6 +142,6 @@ class CustomSlots:
                 self._permits[number] = await supplier.reserve_slot(context)
                 break
             except Exception:
-                logger.exception("A custom slot supplier failed")
+                complain(logger, "A custom slot supplier failed")
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
         self._core.grant_slot(number)

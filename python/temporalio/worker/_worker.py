@@ -17,6 +17,7 @@ from temporalio import _core
 from temporalio._values import duration_ns
 
 from ._activity import ActivityWorker, unknown_activity
+from ._failing import complain
 from ._interceptor import Interceptor
 from ._loop_watchdog import LoopWatchdog
 from ._options import (
@@ -513,7 +514,7 @@ class Worker:
         if self._activity_worker is not None:
             self._activities_ended = loop.create_future()
             self._activity_worker.start(loop)
-            self._watchdog = LoopWatchdog(loop)
+            self._watchdog = LoopWatchdog(loop, self._while_loop_is_blocked)
             self._watchdog.start()
             self._core.on_activity_task(_core_loop(), self._on_activity_task)
         if self._workflow_worker is not None:
@@ -534,16 +535,22 @@ class Worker:
             workers.pop(key, None)
 
     def _on_activity_task(self, task: Any) -> None:
-        """C's call for each activity task, ``None`` after the last. On the loop's thread."""
+        """C's call for each activity task, ``None`` after the last. On the loop's thread, or the watchdog's."""
         if task is None:
-            if not self._activities_ended.done():
-                self._activities_ended.set_result(None)
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(settle, self._activities_ended)
             return
         assert self._activity_worker is not None
         try:
             self._activity_worker.handle_task(task)
         except Exception as err:
             self._on_fatal(_wrapped("Activity worker failed", err))
+
+    def _while_loop_is_blocked(self, current: Optional[asyncio.Task[Any]]) -> None:
+        """Does what cannot wait for the loop. On the watchdog's thread."""
+        assert self._activity_worker is not None
+        self._core.hand_over_activity_tasks()
+        self._activity_worker.keep_alive(current)
 
     def _on_fatal(self, err: BaseException) -> None:
         """Ends the worker with an error. Any thread."""
@@ -561,16 +568,16 @@ class Worker:
             loop.call_soon_threadsafe(fail)
         except RuntimeError:
             # The loop is gone, and so is everybody who could be told
-            logger.error("The worker failed after its event loop was closed", exc_info=err)
+            complain(logger, "The worker failed after its event loop was closed", exc_info=err)
 
     async def _report_fatal(self, error: BaseException) -> None:
-        logger.error("Worker failed, shutting down", exc_info=(type(error), error, error.__traceback__))
+        complain(logger, "Worker failed, shutting down", exc_info=(type(error), error, error.__traceback__))
         callback = self._config["on_fatal_error"]
         if callback is not None:
             try:
                 await callback(error)
             except Exception:
-                logger.exception("The worker's on_fatal_error failed")
+                complain(logger, "The worker's on_fatal_error failed")
 
     async def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Shuts down whatever happens to this task meanwhile: a cancellation is passed on at the end."""
@@ -594,7 +601,7 @@ class Worker:
             try:
                 await future
             except Exception:
-                logger.exception("The worker could not be shut down properly")
+                complain(logger, "The worker could not be shut down properly")
             if self._workflow_worker is not None:
                 stopped = loop.create_future()
                 threading.Thread(

@@ -25,6 +25,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from ._activation_codec import ActivationCodec
 from ._deadlock import Slot, Watchdog
+from ._failing import bare_failure, complain
 from ._interceptor import Interceptor, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 from ._workflow_instance import (
     PatchActivationInput,
@@ -122,6 +123,7 @@ class WorkflowWorker:
         self._waiting_pumps = 0
         self._lock = threading.Lock()
         self._is_stopping = False
+        self._broken: Optional[Exception] = None  # why no workflow can be run any more
         self._idle = threading.Condition(self._lock)
         self._watchdog = Watchdog(
             lambda: self._deadlock_timeout_seconds, self._deadlocked, self._start_pump_if_all_are_stuck
@@ -208,11 +210,17 @@ class WorkflowWorker:
         try:
             self._executor.submit(self._pump)
         except RuntimeError as err:
-            with self._lock:
-                self._pumps -= 1
-                self._waiting_pumps -= 1
-            if not self._is_stopping:
+            # The executor was shut down. The worker ends, and until then somebody has to answer what C gives out.
+            if not self._is_stopping and self._broken is None:
+                self._broken = err
                 self._on_fatal(err)
+            try:
+                threading.Thread(target=self._pump, name="temporal_workflow_end", daemon=True).start()
+            except RuntimeError:
+                # The interpreter is ending
+                with self._lock:
+                    self._pumps -= 1
+                    self._waiting_pumps -= 1
 
     def _start_pump_if_all_are_stuck(self) -> None:
         """The watchdog's share in keeping activations moving: one more pump when none waits and each has a long job."""
@@ -258,6 +266,8 @@ class WorkflowWorker:
             return
         run_id = act["run_id"]
         try:
+            if self._broken is not None:
+                raise self._broken
             if self._codec.is_needed:
                 self._decode(act, run_id)
             slot.begin(run_id)
@@ -271,7 +281,8 @@ class WorkflowWorker:
             # What it says cannot be had will not be had later either, so the workflow fails
             failed = self._failed(run_id, err.reason)
             completion = {"run_id": run_id, "commands": [{"fail_workflow": {"failure": failed["failure"]}}]}
-        except Exception as err:
+        except BaseException as err:
+            # Also SystemExit and the like: they end neither the worker nor the program
             completion = self._failed(run_id, err)
         if self._finish(slot):
             return
@@ -279,9 +290,14 @@ class WorkflowWorker:
             try:
                 completion = self._await(self._codec.encode(completion, self._running.get(run_id)))
             except Exception as err:
-                logger.exception(f"The completion of workflow run {run_id} could not be encoded")
+                complain(logger, f"The completion of workflow run {run_id} could not be encoded")
                 completion = self._failed(run_id, err, "Failed encoding completion")
-        self._complete(completion)
+        try:
+            self._complete(completion)
+        except Exception as err:
+            # A converter or runner made something that is no message
+            complain(logger, f"The completion of workflow run {run_id} could not be sent")
+            self._complete({"run_id": run_id, "failure": bare_failure(err, "Failed converting activation completion")})
 
     def _decode(self, act: Message, run_id: str) -> None:
         try:
@@ -330,11 +346,8 @@ class WorkflowWorker:
             if prefix:
                 failure["message"] = f"{prefix}: {failure.get('message', '')}"
         except Exception as inner:
-            logger.exception("The failure converter failed")
-            failure = {
-                "message": f"Failed converting activation exception: {inner}",
-                "application_failure_info": {"type": type(inner).__name__},
-            }
+            complain(logger, "The failure converter failed")
+            failure = bare_failure(inner, "Failed converting activation exception")
         return {"run_id": run_id, "failure": failure}
 
     def _await(self, coro: Any) -> Any:
@@ -363,7 +376,7 @@ class WorkflowWorker:
     def _evict_now(self, act: Message, slot: Optional[Slot]) -> None:
         run_id = act["run_id"]
         instance = self._running.pop(run_id, None)
-        if instance is not None and not self._disable_safe_eviction:
+        if instance is not None and not self._disable_safe_eviction and self._broken is None:
             try:
                 if slot is not None:
                     slot.begin(run_id, is_eviction=True)
@@ -373,7 +386,7 @@ class WorkflowWorker:
                     if slot is not None:
                         slot.end()
             except BaseException:
-                logger.exception(f"Failed running eviction job for run ID {run_id}")
+                complain(logger, f"Failed running eviction job for run ID {run_id}")
             if slot is not None and self._finish(slot):
                 return
         self._complete({"run_id": run_id})
@@ -390,14 +403,16 @@ class WorkflowWorker:
             is_eviction = slot.is_eviction
         seconds = f"{limit:g}"
         if is_eviction:
-            logger.error(
+            complain(
+                logger,
                 f"Timed out running eviction job for run ID {run_id}: it did not end within {seconds} second(s), so "
-                f"its thread is lost until it does.\n{stack}"
+                f"its thread is lost until it does.\n{stack}",
+                exc_info=None,
             )
             self._complete({"run_id": run_id})
             return
         message = f"[TMPRL1101] Potential deadlock detected: workflow didn't yield within {seconds} second(s)."
-        logger.warning(f"{message} Run ID {run_id}, stack of its thread:\n{stack}")
+        complain(logger, f"{message} Run ID {run_id}, stack of its thread:\n{stack}", exc_info=None, level=logging.WARNING)
         failure = {
             "message": message,
             "stack_trace": stack,

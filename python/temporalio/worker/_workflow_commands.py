@@ -84,10 +84,10 @@ class CommandBuilder(RunState):
             self._conversion = Conversion(payload, failure)
             self._is_context_aware = False
             return
-        # Both are asked once whether contexts matter to them, so that the ordinary run makes none
+        # Asked anew for every context: one that makes no difference to them says nothing of the next
         probe = WorkflowSerializationContext(self._info.namespace, self._info.workflow_id)
         self._conversion = Conversion(_with_context(payload, probe), _with_context(failure, probe))
-        self._is_context_aware = self._conversion.payload is not payload or self._conversion.failure is not failure
+        self._is_context_aware = True
         self._workflow_converter = self._conversion.payload
 
     def _conversion_for(self, make_context: Callable[[], SerializationContext]) -> Conversion:

@@ -1,0 +1,77 @@
+"""For tests that need a server: the one that the wheel brings along, and workers on it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, Optional, TypeVar
+
+import pytest
+
+import temporalio
+
+T = TypeVar("T")
+
+
+def find_server() -> str:
+    inside = Path(temporalio.__file__).parent / "bin/perdure"
+    built = Path(__file__).resolve().parents[2] / "build/perdure"  # when run from a checkout
+    return os.environ.get("PERDURE_SERVER") or str(inside if inside.exists() else built)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where a server listens that all tests share."""
+    port = free_port()
+    # What is preloaded to check the extension is not meant for the server
+    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    server = subprocess.Popen(
+        [find_server(), "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"], env=environment
+    )
+    try:
+        for _ in range(400):
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert server.poll() is None, "the server has ended"
+            time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def fresh(prefix: str = "q") -> str:
+    """A name nobody else uses: of a task queue or a workflow."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+async def eventually(check: Callable[[], Awaitable[Optional[T]]], seconds: float = 20.0) -> T:
+    """Calls until something true comes back."""
+    until = time.monotonic() + seconds
+    while True:
+        value = await check()
+        if value:
+            return value
+        assert time.monotonic() < until, "did not come true in time"
+        await asyncio.sleep(0.05)
+
+
+def python(program: str, *args: str, **changes: Any) -> subprocess.Popen[str]:
+    """Another interpreter that runs a program of lines."""
+    options: dict[str, Any] = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), *args], **{**options, **changes})
