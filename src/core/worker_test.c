@@ -557,7 +557,7 @@ TEST(an_activity_that_is_kept_from_beating_is_beaten_for_twice_per_timeout)
     core_worker_keep_alive(f.w, STR_EMPTY, f.now); /* one is on its way */
     check(next(&f, EFFECT_CALL, CORE_HEARTBEAT) == NULL);
     answer(&f, e, &pb_ws_RecordActivityTaskHeartbeatResponse_type, &reply);
-    advance(&f, 14000); /* its own timeout and margin were pushed back by the one that was sent for it */
+    advance(&f, 13000); /* its own timeout and margin were pushed back by the one that was sent for it */
     check(next(&f, EFFECT_ACTIVITY_TASK, 0) != NULL && next(&f, EFFECT_ACTIVITY_TASK, 0) == NULL);
     finish(&f, pb_core_ActivityResult_completed_tag);
     check(!core_worker_has_heartbeats(f.w));
