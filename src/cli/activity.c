@@ -17,7 +17,7 @@ int run_activity_complete(struct cli *cli)
 int run_activity_fail(struct cli *cli)
 {
     struct option_strings details = {&cli->f.details, cli->given[FLAG_details]};
-    struct pb_failure_ApplicationFailureInfo info = {.non_retryable = true, .type = STR("CLI")};
+    struct pb_failure_ApplicationFailureInfo info = {.non_retryable = true};
     struct pb_failure_Failure failure = {.message = cli->f.reason, .source = STR("CLI"),
         .failure_info_case = pb_failure_Failure_application_failure_info_tag, .application_failure_info = &info};
     struct pb_ws_RespondActivityTaskFailedByIdRequest request = {.namespace = cli->f.namespace, .workflow_id = cli->f.workflow_id, .run_id = cli->f.run_id,

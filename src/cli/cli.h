@@ -151,6 +151,7 @@ void cli_table_row(struct cli_table *table, ...); /* one struct str a column */
 void cli_table_print(struct cli_table *table);
 /* The same laid out for `width` columns (0 = as wide as it likes), for tests. */
 void cli_table_write(struct cli_table *table, int width, bool has_color, struct buf *out);
+void cli_put_text(struct cli *cli, struct str text); /* lines as they are, without other control characters */
 void cli_put_lines(struct cli *cli, struct str text); /* each cut at the width of the terminal */
 struct str cli_time_text(struct cli *cli, const struct pb_google_Timestamp *t);
 struct str relative_text(struct arena *arena, instant t, instant now); /* "3 minutes ago", "now", "2 days from now" */

@@ -74,7 +74,7 @@ static void put_pending(struct cli *cli, const struct pb_ws_DescribeWorkflowExec
             field_text(cli, "ParentClosePolicy", pb_enum_short_name(&pb_enums_ParentClosePolicy_enum, c->parent_close_policy, cli->arena))};
         cli_list_add_fields(cli, &children, row, countof(row));
     }
-    cli_list_end(cli, &children);
+    if (children.count != 0) cli_list_end(cli, &children);
     cli_say(cli, "\nPending Nexus Operations: %zu", d->pending_nexus_operations_count);
     for (size_t i = 0; i < d->pending_nexus_operations_count; i++) {
         const struct pb_workflow_PendingNexusOperationInfo *o = d->pending_nexus_operations[i];
@@ -83,7 +83,7 @@ static void put_pending(struct cli *cli, const struct pb_ws_DescribeWorkflowExec
             field_text(cli, "LastFailure", failure_text(o->last_attempt_failure))};
         cli_list_add_fields(cli, &operations, row, countof(row));
     }
-    cli_list_end(cli, &operations);
+    if (operations.count != 0) cli_list_end(cli, &operations);
     if (d->pending_workflow_task == NULL) return;
     cli_say(cli, "\nWorkflow task: %.*s since %.*s, attempt %d", STR_ARG(pb_enum_short_name(&pb_enums_PendingWorkflowTaskState_enum, d->pending_workflow_task->state, cli->arena)),
             STR_ARG(cli_time_text(cli, d->pending_workflow_task->started_time != NULL ? d->pending_workflow_task->started_time : d->pending_workflow_task->scheduled_time)),

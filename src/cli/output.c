@@ -102,6 +102,7 @@ void cli_list_flush(struct cli *cli, struct cli_list *list)
 void cli_list_end(struct cli *cli, struct cli_list *list)
 {
     if (cli->format == FORMAT_JSON) fputs(list->count == 0 ? "[\n]\n" : "\n]\n", stdout);
+    if (list->count == 0 && list->table == NULL) cli_say(cli, "  none");
     if (list->table != NULL && (list->table->widths == NULL || list->table->row_count != 0)) cli_table_print(list->table);
 }
 
@@ -175,7 +176,7 @@ static void write_cell(struct str s, size_t width, bool pads, struct buf *out)
     for (; pads && n < width; n++) buf_append_byte(out, ' ');
 }
 
-/* Takes from the widest column until all fit; none gets narrower than its title or 8. */
+/* Takes from the widest column until all fit, or none is wider than its least. */
 static void fit(size_t *widths, const size_t *least, size_t count, size_t room)
 {
     for (;;) {
@@ -191,15 +192,20 @@ static void fit(size_t *widths, const size_t *least, size_t count, size_t room)
 
 void cli_table_write(struct cli_table *table, int width, bool has_color, struct buf *out)
 {
-    size_t widths[COLUMNS_MAX] = {0}, least[COLUMNS_MAX], count = table->column_count;
+    size_t widths[COLUMNS_MAX] = {0}, least[COLUMNS_MAX] = {0}, count = table->column_count;
     bool is_card = table->titles == NULL;
     ensure(count <= COLUMNS_MAX);
     for (size_t i = 0; i < count; i++) {
-        if (!is_card) widths[i] = size_max(strlen(table->titles[i]), table->widths != NULL ? table->widths[i] : 0);
-        least[i] = size_max(widths[i], 8);
-        for (size_t row = 0; row < table->row_count; row++) widths[i] = size_max(widths[i], text_width(table->cells[row * count + i]));
+        least[i] = table->widths != NULL ? table->widths[i] : 0;
+        for (size_t row = 0; row < table->row_count; row++) least[i] = size_max(least[i], text_width(table->cells[row * count + i]));
+        widths[i] = is_card ? least[i] : size_max(strlen(table->titles[i]), least[i]);
+        least[i] = size_max(least[i], 8);
     }
-    if (width > 0 && !is_card) fit(widths, least, count, (size_t)width);
+    if (width > 0 && !is_card) {
+        fit(widths, least, count, (size_t)width); /* a title is cut before what stands below it */
+        for (size_t i = 0; i < count; i++) least[i] = 8;
+        fit(widths, least, count, (size_t)width);
+    }
     bool has_titles = !is_card && (table->widths == NULL || table->widths[0] == 0);
     for (size_t i = 0; has_titles && i < count; i++) {
         if (has_color) buf_append_str(out, STR("\033[1m"));
@@ -227,6 +233,13 @@ void cli_table_print(struct cli_table *table)
     if (table->cli->format != FORMAT_TEXT) return;
     cli_table_write(table, table->cli->width, table->cli->has_color, &out);
     flush(&out);
+}
+
+void cli_put_text(struct cli *cli, struct str text)
+{
+    if (cli->format != FORMAT_TEXT) return;
+    for (size_t i = 0; i < text.size; i++) putchar(((unsigned char)text.data[i] < 0x20 && text.data[i] != '\n' && text.data[i] != '\t') || text.data[i] == 0x7f ? ' ' : text.data[i]);
+    putchar('\n');
 }
 
 /* A line may hold colours, which take no columns. */

@@ -33,6 +33,21 @@ TEST(a_table_fits_the_terminal)
     arena_fini(&arena);
 }
 
+TEST(a_title_is_cut_before_what_stands_below_it)
+{
+    static const char *const long_titles[] = {"AVeryLongTitle", "Id"};
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    struct cli cli = {.arena = &arena};
+    struct buf out = {0};
+    struct cli_table *table = cli_table_new(&cli, 2, long_titles);
+    cli_table_row(table, STR("0"), STR("0123456789"));
+    cli_table_write(table, 24, false, &out);
+    check_str(buf_view(&out), "  AVeryLong…  Id\n  0           0123456789\n");
+    buf_fini(&out);
+    arena_fini(&arena);
+}
+
 static const struct { int64_t seconds; const char *text; } relative_rows[] = {
     {0, "now"}, {-1, "1 second ago"}, {-59, "59 seconds ago"}, {-60, "1 minute ago"}, {-7200, "2 hours ago"}, {90, "1 minute from now"},
     {-86400 * 3, "3 days ago"}, {-86400 * 800, "2 years ago"},
@@ -56,6 +71,11 @@ TEST(durations_are_written)
     check_str(duration_text(&arena, duration_ms(250)), "250ms");
     check_str(duration_text(&arena, duration_ms(1500)), "1.500s");
     check_str(duration_text(&arena, duration_s(3723)), "1h2m3s");
+    check_str(duration_words(&arena, duration_s(0)), "0s");
+    check_str(duration_words(&arena, duration_ms(1500)), "1.500s");
+    check_str(duration_words(&arena, duration_s(3723)), "1h 2m 3s");
+    check_str(duration_words(&arena, duration_s(365 * 86400)), "365d");
+    check_str(duration_words(&arena, duration_s(3600)), "1h");
     arena_fini(&arena);
 }
 

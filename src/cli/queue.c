@@ -47,7 +47,6 @@ static void part_end(struct cli *cli, struct part *part, struct json_out *w, con
     buf_fini(part->w.out);
     if (!was_asked || cli->format != FORMAT_TEXT) return;
     cli_title(cli, title);
-    if (part->rows.count == 0) cli_say(cli, "  none");
     cli_list_end(cli, &part->rows);
 }
 
@@ -262,7 +261,7 @@ static void put_config(struct cli *cli, const struct pb_taskqueue_TaskQueueConfi
         limit_row(cli, &list, "Default of each fairness key", config->fairness_keys_rate_limit_default);
     }
     if (list.count == 0) cli_say(cli, "Nothing is configured for this task queue");
-    cli_list_end(cli, &list);
+    else cli_list_end(cli, &list);
 }
 
 int run_task_queue_config_get(struct cli *cli)

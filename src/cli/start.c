@@ -132,22 +132,6 @@ bool workflow_history(struct cli *cli, struct pb_history_HistoryEvent ***events,
     return true;
 }
 
-static void show_event(struct cli *cli, const struct pb_history_HistoryEvent *event, bool is_detailed)
-{
-    struct str type = pb_enum_short_name(&pb_enums_EventType_enum, event->event_type, cli->arena);
-    char time[40] = "";
-    if (event->event_time != NULL) pb_format_timestamp(event->event_time->seconds, 0, time);
-    if (!is_detailed) {
-        cli_say(cli, "  %5" PRId64 "  %s  %.*s", event->event_id, time, STR_ARG(type));
-    } else if (cli->format == FORMAT_TEXT) {
-        struct buf out = {0};
-        if (pb_json_write(&pb_history_HistoryEvent_type, event, PB_JSON_PRETTY | (cli->f.no_shorthand ? 0u : PB_JSON_SHORTHAND), &out) != ERR_NONE) buf_clear(&out);
-        printf("---- %" PRId64 " %.*s ----\n%.*s\n", event->event_id, STR_ARG(type), STR_ARG(buf_view(&out)));
-        buf_fini(&out);
-    }
-    fflush(stdout); /* people watch this live */
-}
-
 struct str workflow_next_run(const struct pb_history_HistoryEvent *close)
 {
     switch (close->event_type) {
@@ -182,7 +166,7 @@ const struct pb_history_HistoryEvent *workflow_follow(struct cli *cli, struct st
         const struct pb_history_HistoryEvent *last = NULL;
         for (size_t i = 0; page->history != NULL && i < page->history->events_count; i++) {
             last = page->history->events[i];
-            if (shows) show_event(cli, last, is_detailed);
+            if (shows) workflow_show_event(cli, last, is_detailed);
         }
         request.next_page_token = page->next_page_token;
         if (last == NULL || !workflow_is_close(last)) continue;
@@ -226,7 +210,7 @@ int workflow_put_outcome(struct cli *cli, struct json_out *w, const struct pb_hi
     for (const struct pb_failure_Failure *f = failure; f != NULL; f = f->cause) cli_table_row(card, f == failure ? STR("Failure") : STR("Cause"), f->message);
     cli_title(cli, "Results");
     cli_table_print(card);
-    if (failure != NULL && !str_is_empty(failure->stack_trace)) cli_say(cli, "%.*s", STR_ARG(failure->stack_trace));
+    if (failure != NULL && !str_is_empty(failure->stack_trace)) cli_put_text(cli, failure->stack_trace);
     return close->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED ? 0 : 1;
 }
 
@@ -252,7 +236,8 @@ int run_workflow_execute(struct cli *cli)
     cli_json_begin(cli, &w);
     json_put_open(&w, '{');
     put_started(cli, &w, request.workflow_id, run_id, true);
-    cli_say(cli, "\nProgress:\n  %5s  %-20s  Type", "ID", "Time");
+    cli_say(cli, "%s", "");
+    workflow_show_titles(cli, cli->f.detailed);
     const struct pb_history_HistoryEvent *close = workflow_follow(cli, &run_id, cli->format == FORMAT_TEXT, cli->f.detailed);
     if (close == NULL) return 1;
     duration took = instant_since(cli->now, began);
@@ -289,7 +274,7 @@ int run_workflow_show(struct cli *cli)
     struct json_out w = {.out = arena_new(cli->arena, struct buf)};
     if (cli->f.follow && !cli_is_json(cli)) {
         struct str run_id = cli->f.run_id;
-        cli_say(cli, "Progress:\n  %5s  %-20s  Type", "ID", "Time");
+        workflow_show_titles(cli, cli->f.detailed);
         const struct pb_history_HistoryEvent *close = workflow_follow(cli, &run_id, true, cli->f.detailed);
         if (close == NULL) return 1;
         workflow_put_outcome(cli, &w, close, NULL);
@@ -302,8 +287,8 @@ int run_workflow_show(struct cli *cli)
     cli->f.no_shorthand = cli->f.no_shorthand || cli_is_json(cli); /* as a document it is a history to replay, payloads as stored */
     cli_put_message(cli, &pb_history_History_type, &history);
     if (cli_is_json(cli)) return 0;
-    cli_say(cli, "Progress:\n  %5s  %-20s  Type", "ID", "Time");
-    for (size_t i = 0; i < history.events_count; i++) show_event(cli, history.events[i], cli->f.detailed);
+    workflow_show_titles(cli, cli->f.detailed);
+    for (size_t i = 0; i < history.events_count; i++) workflow_show_event(cli, history.events[i], cli->f.detailed);
     const struct pb_history_HistoryEvent *last = history.events_count != 0 ? history.events[history.events_count - 1] : NULL;
     if (last != NULL && workflow_is_close(last)) {
         cli_say(cli, "%s", "");

@@ -135,35 +135,73 @@ int run_workflow_delete(struct cli *cli)
 
 /* ---- queries ---- */
 
-static int ask(struct cli *cli, struct str name, struct pb_common_Payloads *input, bool is_text)
+static bool ask(struct cli *cli, struct str name, struct pb_common_Payloads *input, struct pb_ws_QueryWorkflowResponse **response)
 {
     struct pb_query_WorkflowQuery query = {.query_type = name, .query_args = input};
     struct pb_ws_QueryWorkflowRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli), .query = &query};
-    struct pb_ws_QueryWorkflowResponse *response;
-    struct str wanted = cli->f.reject_condition;
-    if (str_equal_c(wanted, "not_open")) request.query_reject_condition = QUERY_REJECT_CONDITION_NOT_OPEN;
-    else if (str_equal_c(wanted, "not_completed_cleanly")) request.query_reject_condition = QUERY_REJECT_CONDITION_NOT_COMPLETED_CLEANLY;
-    else if (!str_is_empty(wanted)) return cli_fail(cli, "--reject-condition may be not_open or not_completed_cleanly");
-    if (!CALL(cli, ws_QueryWorkflow, &request, &response)) return cli_fail_call(cli, "querying workflow");
-    cli_put_message(cli, &pb_ws_QueryWorkflowResponse_type, response);
-    if (response->query_rejected != NULL)
-        return cli_fail(cli, "the query was refused: the workflow is %.*s",
-                        STR_ARG(pb_enum_short_name(&pb_enums_WorkflowExecutionStatus_enum, response->query_rejected->status, cli->arena)));
-    struct str text = cli_payload_text(cli, response->query_result), plain;
-    struct json_in in;
-    json_init(&in, text, cli->arena, NULL);
-    if (is_text && json_string(&in, &plain)) text = plain; /* a stack reads better with its line breaks */
-    cli_title(cli, "Query result");
-    cli_say(cli, "%s%.*s", is_text ? "" : "  QueryResult  ", STR_ARG(text));
-    return 0;
+    (void)cli_enum(cli, &pb_enums_QueryRejectCondition_enum, cli->f.reject_condition, "reject-condition", &request.query_reject_condition);
+    if (!CALL(cli, ws_QueryWorkflow, &request, response)) {
+        cli_fail_call(cli, "querying workflow");
+        return false;
+    }
+    cli_put_message(cli, &pb_ws_QueryWorkflowResponse_type, *response);
+    if ((*response)->query_rejected == NULL) return true;
+    cli_fail(cli, "the query was refused: the workflow is %.*s",
+             STR_ARG(pb_enum_short_name(&pb_enums_WorkflowExecutionStatus_enum, (*response)->query_rejected->status, cli->arena)));
+    return false;
 }
 
 int run_workflow_query(struct cli *cli)
 {
     struct pb_common_Payloads *input;
     const struct input_flags flags = cli_input(cli);
-    return cli_payloads(cli, &flags, &input) ? ask(cli, cli->f.query_name, input, false) : 1;
+    struct pb_ws_QueryWorkflowResponse *response;
+    if (!cli_payloads(cli, &flags, &input) || !ask(cli, cli->f.query_name, input, &response)) return 1;
+    cli_title(cli, "Query result");
+    cli_say(cli, "  QueryResult  %.*s", STR_ARG(cli_payload_text(cli, response->query_result)));
+    return 0;
 }
 
-int run_workflow_stack(struct cli *cli) { return ask(cli, STR("__stack_trace"), NULL, true); }
-int run_workflow_metadata(struct cli *cli) { return ask(cli, STR("__temporal_workflow_metadata"), NULL, false); }
+int run_workflow_stack(struct cli *cli)
+{
+    struct pb_ws_QueryWorkflowResponse *response;
+    struct json_in in;
+    struct str plain;
+    if (!ask(cli, STR("__stack_trace"), NULL, &response)) return 1;
+    struct str text = cli_payload_text(cli, response->query_result);
+    json_init(&in, text, cli->arena, NULL);
+    cli_title(cli, "Query result");
+    cli_put_text(cli, json_string(&in, &plain) ? plain : text); /* a stack reads better with its line breaks */
+    return 0;
+}
+
+static void put_definitions(struct cli *cli, const char *kind, struct pb_sdk_WorkflowInteractionDefinition *const *definitions, size_t count, struct cli_list *list)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct field row[] = {field_text(cli, "Kind", str_of(kind)), field_text(cli, "Name", definitions[i]->name), field_text(cli, "Description", definitions[i]->description)};
+        cli_list_add_fields(cli, list, row, countof(row));
+    }
+}
+
+int run_workflow_metadata(struct cli *cli)
+{
+    struct pb_ws_QueryWorkflowResponse *response;
+    struct pb_sdk_WorkflowMetadata *metadata;
+    struct cli_list list = {0};
+    if (!ask(cli, STR("__temporal_workflow_metadata"), NULL, &response)) return 1;
+    if (cli->format != FORMAT_TEXT) return 0;
+    const struct pb_common_Payloads *result = response->query_result;
+    if (result == NULL || result->payloads_count == 0 ||
+        PB_JSON_READ(cli->arena, result->payloads[0]->data, pb_sdk_WorkflowMetadata, PB_JSON_IGNORE_UNKNOWN, NULL, &metadata) != ERR_NONE || metadata->definition == NULL) {
+        cli_say(cli, "%.*s", STR_ARG(cli_payload_text(cli, result))); /* a worker that says it otherwise */
+        return 0;
+    }
+    const struct pb_sdk_WorkflowDefinition *d = metadata->definition;
+    const struct field card[] = {field_text(cli, "Type", d->type), str_is_empty(metadata->current_details) ? (struct field){0} : field_text(cli, "CurrentDetails", metadata->current_details)};
+    cli_put_fields(cli, NULL, card, countof(card));
+    put_definitions(cli, "signal", d->signal_definitions, d->signal_definitions_count, &list);
+    put_definitions(cli, "update", d->update_definitions, d->update_definitions_count, &list);
+    put_definitions(cli, "query", d->query_definitions, d->query_definitions_count, &list);
+    cli_list_end(cli, &list);
+    return 0;
+}

@@ -21,6 +21,11 @@ int workflow_put_outcome(struct cli *cli, struct json_out *w, const struct pb_hi
 /* What the flags of a start ask for. False: said. */
 bool workflow_start_request(struct cli *cli, struct pb_ws_StartWorkflowExecutionRequest *out);
 
+/* ---- event.c: text only ---- */
+
+void workflow_show_titles(struct cli *cli, bool is_detailed);
+void workflow_show_event(struct cli *cli, const struct pb_history_HistoryEvent *event, bool is_detailed);
+
 /* ---- batch.c ---- */
 
 /* Does the command line name one workflow, or (*out) all that a query finds? False: neither or both, and that was said. */
