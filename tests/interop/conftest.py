@@ -16,6 +16,7 @@ _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 
 server, client, queue = _module.server, _module.client, _module.queue
+Server, PROGRAM = _module.Server, _module.PROGRAM
 
 OFFICIAL = os.environ.get("PERDURE_TEMPORAL")  # the official command line, which has the official dev server in it
 
