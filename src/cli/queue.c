@@ -403,13 +403,13 @@ static int put_rules(struct cli *cli, const struct pb_ws_GetWorkerVersioningRule
     part_begin(cli, &redirects);
     for (size_t i = 0; i < rules->assignment_rules_count; i++) {
         const struct pb_taskqueue_BuildIdAssignmentRule *rule = rules->assignment_rules[i]->rule;
-        const struct field row[] = {field_number(cli, "RuleIndex", (double)i), field_text(cli, "TargetBuildId", rule->target_build_id),
+        const struct field row[] = {cli_is_json(cli) ? (struct field){0} : field_number(cli, "RuleIndex", (double)i), field_text(cli, "TargetBuildID", rule->target_build_id),
             field_number(cli, "RampPercentage", rule->percentage_ramp != NULL ? (double)rule->percentage_ramp->ramp_percentage : 100), field_time(cli, "CreateTime", rules->assignment_rules[i]->create_time)};
         part_add(cli, &assignments, row, countof(row));
     }
     for (size_t i = 0; i < rules->compatible_redirect_rules_count; i++) {
         const struct pb_taskqueue_CompatibleBuildIdRedirectRule *rule = rules->compatible_redirect_rules[i]->rule;
-        const struct field row[] = {field_text(cli, "SourceBuildId", rule->source_build_id), field_text(cli, "TargetBuildId", rule->target_build_id),
+        const struct field row[] = {field_text(cli, "SourceBuildID", rule->source_build_id), field_text(cli, "TargetBuildID", rule->target_build_id),
             field_time(cli, "CreateTime", rules->compatible_redirect_rules[i]->create_time)};
         part_add(cli, &redirects, row, countof(row));
     }

@@ -25,8 +25,10 @@ OFFICIAL = os.environ.get("PERDURE_TEMPORAL")  # the official command line, whic
 def official_server(tmp_path):
     """The official dev server on a port of its own; the fixture is its address."""
     port = _module.free_port()
-    command = [OFFICIAL, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--dynamic-config-value", "frontend.ListWorkersEnabled=true",
-               "--dynamic-config-value", "frontend.WorkerHeartbeatsEnabled=true", "--dynamic-config-value", "frontend.MaxConcurrentBatchOperationPerNamespace=100"]
+    settings = ["ListWorkersEnabled", "WorkerHeartbeatsEnabled", "workerVersioningDataAPIs", "workerVersioningRuleAPIs", "workerVersioningWorkflowAPIs"]
+    command = [OFFICIAL, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--dynamic-config-value", "frontend.MaxConcurrentBatchOperationPerNamespace=100"]
+    for name in settings:
+        command += ["--dynamic-config-value", f"frontend.{name}=true"]
     process = subprocess.Popen(command, stdout=open(tmp_path / "official.log", "wb"), stderr=subprocess.STDOUT, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     try:
         deadline = time.monotonic() + 60

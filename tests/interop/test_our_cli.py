@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from conftest import OFFICIAL, _module
+from conftest import OFFICIAL, Server, _module
 from flows import ACTIVITIES, WORKFLOWS
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -158,6 +158,10 @@ SERVER_ROWS += [
     ("workflow cancel -w {w}-many --reason why", 1),
     ("workflow cancel -w {w}-many -y", 1),
     ("workflow cancel --query WorkflowId='{w}-many' -r x -y", 1),
+    ("workflow cancel --query WorkflowId='{w}-many' -y", 0),
+    ("workflow delete --query WorkflowId='{w}-none' -y --rps 5", 0),
+    ("activity unpause --query WorkflowId='{w}-none' --match-all -y", 0),
+    ("activity reset --query WorkflowId='{w}-none' --activity-type work -y", 0),
     ("batch list", 0),
     ("batch describe --job-id none", 1),
     ("batch terminate --job-id none --reason why", 1),
@@ -183,16 +187,30 @@ SERVER_ROWS += [
     ("task-queue config set -t {q} --task-queue-type activity --queue-rps-limit default", 0),
     ("task-queue config set -t {q} --task-queue-type workflow --queue-rps-limit 5", 1),
     ("task-queue config set -t {q} --task-queue-type activity --queue-rps-limit much", 1),
-    ("task-queue get-build-ids -t {q}", 1),
-    ("task-queue get-build-id-reachability -t {q} --build-id x", 1),
-    ("task-queue update-build-ids add-new-default -t {q} --build-id x", 1),
-    ("task-queue update-build-ids add-new-compatible -t {q} --build-id x --existing-compatible-build-id y", 1),
-    ("task-queue update-build-ids promote-set -t {q} --build-id x", 1),
-    ("task-queue update-build-ids promote-id-in-set -t {q} --build-id x", 1),
-    ("task-queue versioning get-rules -t {q}", 1),
-    ("task-queue versioning insert-assignment-rule -t {q} --build-id x -y", 1),
-    ("task-queue versioning add-redirect-rule -t {q} --source-build-id x --target-build-id y -y", 1),
-    ("task-queue versioning commit-build-id -t {q} --build-id x -y", 1),
+    ("task-queue get-build-ids -t {q}", "same"),
+    ("task-queue update-build-ids add-new-default -t {q} --build-id {w}-1", "same"),
+    ("task-queue update-build-ids add-new-default -t {q} --build-id {w}-2", "same"),
+    ("task-queue update-build-ids add-new-compatible -t {q} --build-id {w}-1.1 --existing-compatible-build-id {w}-1", "same"),
+    ("task-queue update-build-ids add-new-compatible -t {q} --build-id {w}-1.2 --existing-compatible-build-id {w}-1 --set-as-default", "same"),
+    ("task-queue update-build-ids promote-set -t {q} --build-id {w}-2", "same"),
+    ("task-queue update-build-ids promote-id-in-set -t {q} --build-id {w}-1", "same"),
+    ("task-queue update-build-ids promote-set -t {q} --build-id {w}-none", 1),
+    ("task-queue get-build-ids -t {q} --max-sets 1", "same"),
+    ("task-queue get-build-id-reachability -t {q} --build-id {w}-1", "same"),
+    ("task-queue get-build-id-reachability -t {q} --build-id {w}-1 --reachability-type open", "same"),
+    ("task-queue versioning get-rules -t {w}-rules", "same"),
+    ("task-queue versioning insert-assignment-rule -t {w}-rules --build-id 1 -y", "same"),
+    ("task-queue versioning insert-assignment-rule -t {w}-rules --build-id 2 --rule-index 0 --percentage 10 -y", "same"),
+    ("task-queue versioning insert-assignment-rule -t {w}-rules --build-id 2", 1),
+    ("task-queue versioning replace-assignment-rule -t {w}-rules --build-id 3 --rule-index 0 --percentage 20 -y", "same"),
+    ("task-queue versioning replace-assignment-rule -t {w}-rules --build-id 3 --rule-index 99 -y", 1),
+    ("task-queue versioning add-redirect-rule -t {w}-rules --source-build-id 1 --target-build-id 1.1 -y", "same"),
+    ("task-queue versioning replace-redirect-rule -t {w}-rules --source-build-id 1 --target-build-id 1.2 -y", "same"),
+    ("task-queue versioning get-rules -t {w}-rules", "same"),
+    ("task-queue versioning delete-redirect-rule -t {w}-rules --source-build-id 1 -y", "same"),
+    ("task-queue versioning delete-assignment-rule -t {w}-rules --rule-index 0 -y", "same"),
+    ("task-queue versioning commit-build-id -t {w}-rules --build-id 1 --force -y", "same"),
+    ("task-queue versioning commit-build-id -t {w}-rules --build-id 9 -y", 1),
     ("worker list", "same"),
     ("worker describe --worker-instance-key none", 1),
     ("worker deployment list", "same"),
@@ -308,9 +326,13 @@ async def compare(address, client, queue, home, takes_all):
     assert not problems, "\n".join(str(problem) for problem in problems)
 
 
-async def test_same_exit_codes_and_keys(server, client, queue, tmp_path):
+async def test_same_exit_codes_and_keys(queue, tmp_path):
+    server = Server(tmp_path, "--dynamic-config-value", "frontend.MaxConcurrentBatchOperationPerNamespace=100")
+    server.start()
+    client = await Client.connect(server.address)
     async with worker(client, queue):
         await compare(server.address, client, queue, tmp_path, False)
+    assert server.stop() == 0
 
 
 @pytest.mark.skipif(not OFFICIAL, reason="the official command line, and the server in it, are not on this machine")
