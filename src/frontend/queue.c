@@ -89,16 +89,11 @@ static void describe_types(struct frontend *f, struct rpc *rpc, pb_ws_DescribeTa
     }
 }
 
-static void describe_task_queue(struct frontend *f, struct rpc *rpc)
+static void describe(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_DescribeTaskQueueRequest *q = rpc->request;
-    if (!check_task_queue(rpc, q->task_queue, true)) return;
     pb_ws_DescribeTaskQueueResponse *reply = pb_new(rpc->arena, pb_ws_DescribeTaskQueueResponse);
     if (q->api_mode == DESCRIBE_TASK_QUEUE_MODE_ENHANCED) {
-        if (q->task_queue->kind == TASK_QUEUE_KIND_STICKY) {
-            rpc_error(rpc, ERR_INVALID, "the enhanced description is for normal task queues");
-            return;
-        }
         describe_types(f, rpc, reply);
         RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply); /* unless it has been refused */
         return;
@@ -124,6 +119,46 @@ static void describe_task_queue(struct frontend *f, struct rpc *rpc)
     }
     if (q->report_config) add_config(f, rpc, kind_of(q->task_queue_type), &stats, reply);
     RPC_REPLY(rpc, pb_ws_DescribeTaskQueueResponse, reply);
+}
+
+/* What is only stored is counted first, where nobody has polled since the start. */
+struct describe_op { struct matching_count counts[QUEUE_KIND_COUNT]; struct rpc *rpc; size_t pending; };
+
+static void counted(struct matching_count *count)
+{
+    struct describe_op *op = container_of(count, struct describe_op, counts[count->kind]);
+    struct rpc *rpc = op->rpc;
+    if (--op->pending != 0) return;
+    rpc->frontend->now = rpc->frontend->env.now(rpc->frontend->env.arg);
+    if (!rpc->is_answered && !rpc->is_cancelled) describe(rpc->frontend, rpc);
+    rpc_let_go(rpc);
+}
+
+static void describe_task_queue(struct frontend *f, struct rpc *rpc)
+{
+    const pb_ws_DescribeTaskQueueRequest *q = rpc->request;
+    bool is_enhanced = q->api_mode == DESCRIBE_TASK_QUEUE_MODE_ENHANCED, is_sticky = q->task_queue != NULL && q->task_queue->kind == TASK_QUEUE_KIND_STICKY;
+    if (!check_task_queue(rpc, q->task_queue, true)) return;
+    if (is_enhanced && is_sticky) {
+        rpc_error(rpc, ERR_INVALID, "the enhanced description is for normal task queues");
+        return;
+    }
+    if (is_sticky || (!q->report_stats && !q->include_task_queue_status)) {
+        describe(f, rpc);
+        return;
+    }
+    struct describe_op *op = OP_NEW(rpc, struct describe_op);
+    op->rpc = rpc;
+    op->pending = 1;
+    rpc_hold(rpc);
+    for (int kind = 0; kind < QUEUE_NEXUS; kind++) { /* what waits for Nexus is never stored */
+        if (!is_enhanced && kind != (int)kind_of(q->task_queue_type)) continue;
+        op->counts[kind] = (struct matching_count){.namespace_key = rpc->ns->key, .queue = q->task_queue->name, .kind = (enum queue_kind)kind, .done = counted};
+        op->pending++;
+        matching_count(f->env.matching, &op->counts[kind]);
+    }
+    op->counts[QUEUE_NEXUS].kind = QUEUE_NEXUS;
+    counted(&op->counts[QUEUE_NEXUS]);
 }
 
 static void list_partitions(struct frontend *f UNUSED, struct rpc *rpc)

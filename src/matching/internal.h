@@ -35,6 +35,7 @@ struct level {
     int64_t loading_max;      /* disk_max when the load under way began */
     instant load_at;          /* not before, after a failed load */
     instant disk_since;       /* when the oldest of those on disk was offered, or a bit earlier; 0: not known */
+    bool is_counted;          /* disk_count says how many there are; else it knows of some */
     bool has_disk;            /* there may be rows after loaded_to */
     bool is_loading;
 };

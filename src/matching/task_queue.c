@@ -494,8 +494,27 @@ void task_queue_loaded(struct task_queue *q, int number, const struct loaded_tas
         wait_for_poller(q, task, now);
     }
     if (last > level->loaded_to) level->loaded_to = last;
-    if (!level->has_disk) level->disk_count = 0;
+    if (!level->has_disk) {
+        level->disk_count = 0;
+        level->is_counted = true;
+    }
     meet(q, now, fx);
+}
+
+bool task_queue_backlog_is_known(const struct task_queue *q, int number, int64_t *order)
+{
+    const struct level *level = &q->levels[number];
+    *order = level->loaded_to;
+    return !level->has_disk || level->is_counted;
+}
+
+void task_queue_counted(struct task_queue *q, int number, int64_t order, size_t count, instant oldest)
+{
+    struct level *level = &q->levels[number];
+    if (level->is_counted || level->loaded_to != order) return; /* read on meanwhile: it was not asked of this */
+    level->is_counted = true;
+    level->disk_count = count;
+    if (count != 0) level->disk_since = oldest;
 }
 
 void task_queue_load_failed(struct task_queue *q, int number, instant now)

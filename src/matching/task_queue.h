@@ -150,6 +150,11 @@ void task_queue_loaded(struct task_queue *queue, int level, const struct loaded_
                        instant now, struct task_queue_effects *effects);
 void task_queue_load_failed(struct task_queue *queue, int level, instant now);
 
+/* Whether the stats know what only the backlog holds. Not before a first poll, or a count: of rows of `level` after `order`, of which the
+ * first was offered at `oldest`. */
+bool task_queue_backlog_is_known(const struct task_queue *queue, int level, int64_t *order);
+void task_queue_counted(struct task_queue *queue, int level, int64_t order, size_t count, instant oldest);
+
 /* Deadlines, expiry, moves to the backlog, rate limits. */
 void task_queue_tick(struct task_queue *queue, instant now, struct task_queue_effects *effects);
 /* When to tick next; INSTANT_NEVER: nothing is due by itself. */

@@ -47,6 +47,7 @@ struct host_load {
     int64_t order;
     size_t limit;
     struct store_read *read;         /* NULL: waits for its turn */
+    struct matching_count *count;    /* it only counts; NULL: it reads a page */
     struct list link;
 };
 
@@ -369,8 +370,15 @@ static void load_opened(struct mail *mail)
     struct matching_host *h = hq->host;
     struct task_queue_effects fx;
     task_queue_effects_init(&fx);
+    struct matching_count *counted = load->count;
     enter(h);
-    if (read->result == ERR_NONE) {
+    if (counted != NULL && read->result == ERR_NONE) {
+        struct loaded_task first = {0};
+        bool is_ours = read->row.a != 0 && row_decode(hq, &read->row, &read->arena, &first);
+        task_queue_counted(hq->queue, load->level, load->order, (size_t)read->row.a, is_ours ? first.task.scheduled_at : host_now(h));
+    } else if (counted != NULL) {
+        log_warn("matching", "the backlog of a task queue could not be counted", "error", err_text(read->result));
+    } else if (read->result == ERR_NONE) {
         struct loaded_task *tasks = arena_array(&read->arena, struct loaded_task, read->row_count + 1);
         size_t count = 0;
         int64_t last = 0;
@@ -390,6 +398,7 @@ static void load_opened(struct mail *mail)
     load_free(load);
     load_next(h);
     leave(h);
+    if (counted != NULL && --counted->pending == 0) counted->done(counted);
 }
 
 /* A few at a time: ten thousand queues that are polled for the first time ask for five pages each. */
@@ -403,7 +412,7 @@ static void load_next(struct matching_host *h)
         read->arg = load;
         read->mail.open = load_opened;
         read->reply_to = h->env.mailbox;
-        read->kind = STORE_READ_TASKS;
+        read->kind = load->count != NULL ? STORE_COUNT_TASKS : STORE_READ_TASKS;
         read->run = backlog_number(load->queue, load->level);
         read->order = load->order;
         read->limit = load->limit;
@@ -738,6 +747,24 @@ err matching_set_weight(struct matching_host *h, int64_t namespace_key, struct s
     if (hq == NULL) return ERR_LIMIT;
     hq->has_settings = true;
     return task_queue_set_weight(hq->queue, fairness_key, weight);
+}
+
+void matching_count(struct matching_host *h, struct matching_count *count)
+{
+    struct host_queue *hq = queue_make(h, count->namespace_key, count->kind, false, count->queue);
+    count->pending = 1;
+    for (int level = PRIORITY_MIN; hq != NULL && level <= PRIORITY_MAX; level++) {
+        int64_t order;
+        if (task_queue_backlog_is_known(hq->queue, level, &order)) continue;
+        struct host_load *load = xcalloc(1, sizeof *load);
+        *load = (struct host_load){.queue = hq, .level = level, .order = order, .count = count};
+        count->pending++;
+        hq->under_way++;
+        list_push(&h->loads_waiting, &load->link);
+    }
+    if (hq != NULL) queue_rearm(h, hq); /* it leaves again when nobody uses it */
+    load_next(h);
+    if (--count->pending == 0) count->done(count);
 }
 
 bool matching_describe(struct matching_host *h, int64_t namespace_key, struct str queue, enum queue_kind kind, struct arena *arena,

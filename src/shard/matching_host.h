@@ -100,6 +100,16 @@ void matching_set_rate(struct matching_host *host, int64_t namespace_key, struct
 void matching_set_key_rate(struct matching_host *host, int64_t namespace_key, struct str queue, enum queue_kind kind, double rate_max);
 MUST_USE err matching_set_weight(struct matching_host *host, int64_t namespace_key, struct str queue, enum queue_kind kind,
                                  struct str fairness_key, float weight);
+/* Finds out what the backlog of a queue holds that nobody has polled since the start; matching_describe then tells it. `done` may be called at
+ * once; not at all when the host ends before. */
+struct matching_count {
+    int64_t namespace_key;             /* set by the caller */
+    struct str queue;
+    enum queue_kind kind;
+    void (*done)(struct matching_count *count);
+    size_t pending;                    /* the host's */
+};
+void matching_count(struct matching_host *host, struct matching_count *count);
 /* False: nobody has polled or offered lately; outputs are then zero. pollers may be NULL. */
 bool matching_describe(struct matching_host *host, int64_t namespace_key, struct str queue, enum queue_kind kind, struct arena *arena,
                        struct task_queue_stats *stats, struct poller_info **pollers, size_t *poller_count);

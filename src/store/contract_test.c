@@ -683,6 +683,17 @@ TEST(tasks_and_messages_come_in_their_order)
         check_str(ask_rows(&ask), "0 10 3 0  t3");
         check(!ask.read.has_more);
         ask_fini(&ask);
+        static const struct { int64_t queue, after, count, first; const char *bytes; } counts[] = {{10, 0, 2, 1, "t1"}, {10, 1, 1, 3, "t3"}, {10, 3, 0, 0, ""}, {12, 0, 0, 0, ""}};
+        for (size_t i = 0; i < countof(counts); i++) {
+            ask_init(&ask, &w.desk, STORE_COUNT_TASKS);
+            ask.read.run = counts[i].queue;
+            ask.read.order = counts[i].after;
+            check_int(ask_read(&ask, &w.desk), ERR_NONE);
+            check_int(ask.read.row.a, counts[i].count);
+            check_int(ask.read.row.b, counts[i].first);
+            check_str(ask.read.row.bytes, counts[i].bytes);
+            ask_fini(&ask);
+        }
         ask_init(&ask, &w.desk, STORE_READ_MESSAGES);
         check_int(ask_read(&ask, &w.desk), ERR_NONE);
         check_str(ask_rows(&ask), "0 7 8 0  m8");

@@ -96,6 +96,7 @@ enum store_read_kind {
                            is_reverse. out: the batches that hold any of these events, whole */
     STORE_READ_WAKE,    /* in: shard, from = after due, order = after run, to = due not beyond, limit. By (due, run) */
     STORE_READ_TASKS,   /* in: queue in `run`, order = after, limit */
+    STORE_COUNT_TASKS,  /* in: queue in `run`, order = after. out: row: a = how many, b and bytes of the first */
     STORE_READ_MESSAGES,/* in: shard, order = after, limit */
     STORE_READ_KV,      /* in: space, key. out: value of one */
     STORE_READ_KV_RANGE,/* in: space, key = prefix, after = key to begin behind, limit */

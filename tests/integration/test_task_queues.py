@@ -172,7 +172,7 @@ async def test_a_rate_of_the_api_wins_over_that_of_workers(client, queue):
     assert d.effective_rate_limit.requests_per_second == 50
 
 
-async def test_the_backlog_grows_old_and_is_shown_in_every_mode(client, queue):
+async def test_the_backlog_grows_old_and_is_shown_in_every_mode_and_after_a_kill(server, client, queue):
     for i in range(3):
         await client.start_workflow("Nobody", id=f"{queue}-{i}", task_queue=queue)
 
@@ -192,5 +192,11 @@ async def test_the_backlog_grows_old_and_is_shown_in_every_mode(client, queue):
     assert set(types) == {WORKFLOW, ACTIVITY}
     assert types[WORKFLOW].stats.approximate_backlog_count == 3
     assert types[WORKFLOW].stats.approximate_backlog_age.ToTimedelta() >= timedelta(seconds=2)
+    server.kill()
+    server.start()
+    client = await Client.connect(server.address)
+    d = await describe(client, queue, WORKFLOW)  # nobody has polled since
+    assert d.stats.approximate_backlog_count == 3
+    assert d.stats.approximate_backlog_age.ToTimedelta() >= timedelta(seconds=2)
     partitions = await client.workflow_service.list_task_queue_partitions(ListTaskQueuePartitionsRequest(namespace="default", task_queue=name))
     assert [p.key for p in partitions.activity_task_queue_partitions] == [p.key for p in partitions.workflow_task_queue_partitions] == [queue]

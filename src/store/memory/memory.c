@@ -156,6 +156,18 @@ static err read_ordered(const struct tree *tree, int64_t owner, struct store_rea
     return ERR_NONE;
 }
 
+static err count_tasks(struct memory *m, struct store_read *read)
+{
+    if (read->order == INT64_MAX) return ERR_NONE;
+    struct tree_node *node = tree_at_or_after(&m->tasks, read->run, STR_EMPTY, read->order + 1);
+    for (; node != NULL && node->a == read->run; node = tree_next(node)) {
+        if (read->row.a++ != 0) continue;
+        read->row.b = node->b;
+        read->row.bytes = arena_str(&read->arena, record_of(node)->bytes);
+    }
+    return ERR_NONE;
+}
+
 static err read_kv(struct memory *m, struct store_read *read)
 {
     struct tree_node *node = tree_find(&m->kv, read->space, read->key, 0);
@@ -203,6 +215,7 @@ static err read_any(struct memory *m, struct store_read *read)
     case STORE_READ_HISTORY: return read_history(m, read);
     case STORE_READ_WAKE: return read_wake(m, read);
     case STORE_READ_TASKS: return read_ordered(&m->tasks, read->run, read);
+    case STORE_COUNT_TASKS: return count_tasks(m, read);
     case STORE_READ_MESSAGES: return read_ordered(&m->messages, read->shard, read);
     case STORE_READ_KV: return read_kv(m, read);
     case STORE_READ_KV_RANGE: return read_kv_range(m, read);

@@ -66,6 +66,7 @@
     X(READ_HISTORY_BACK, "select key, count, bytes from history where key >= ?1 and key < ?2 order by key desc")                        \
     X(READ_HISTORY_AT, "select key, count from history where key between ?1 and ?2 order by key desc limit 1")                          \
     X(READ_WAKE,     "select run, due from run where shard = ?1 and due is not null and (due, run) > (?2, ?3) and due <= ?4 order by due, run") \
+    X(COUNT_TASKS,   "select count(*) from task where queue = ?1 and position > ?2")                                                        \
     X(READ_TASKS,    "select position, value from task where queue = ?1 and position > ?2 order by position")                           \
     X(READ_MESSAGES, "select position, value from message where shard = ?1 and position > ?2 order by position")                        \
     X(READ_KV,       "select key, value from kv where space = ?1 and key = ?2")                                                         \

@@ -174,6 +174,26 @@ static err read_ordered(struct database *db, struct store_read *read)
     return read_page(db, read, st, ordered_give);
 }
 
+static err count_tasks(struct database *db, struct store_read *read)
+{
+    bool has_row;
+    sqlite3_stmt *st = database_use(db, SQL_COUNT_TASKS);
+    bind_int(st, 1, read->run);
+    bind_int(st, 2, read->order);
+    TRY(database_step(db, st, &has_row));
+    read->row.a = sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    st = database_use(db, SQL_READ_TASKS);
+    bind_int(st, 1, read->run);
+    bind_int(st, 2, read->order);
+    TRY(database_step(db, st, &has_row));
+    if (!has_row) return ERR_NONE;
+    read->row.b = sqlite3_column_int64(st, 0);
+    read->row.bytes = column_copy(read, st, 1);
+    sqlite3_reset(st);
+    return ERR_NONE;
+}
+
 static void kv_give(struct store_read *read, sqlite3_stmt *st, struct store_row *row)
 {
     row->item_kind = read->space;
@@ -226,6 +246,7 @@ static err read_in_snapshot(struct database *db, struct store_read *read)
     case STORE_READ_WAKE: return read_wake(db, read);
     case STORE_READ_TASKS:
     case STORE_READ_MESSAGES: return read_ordered(db, read);
+    case STORE_COUNT_TASKS: return count_tasks(db, read);
     case STORE_READ_KV: return read_kv(db, read);
     case STORE_READ_KV_RANGE: return read_kv_range(db, read);
     case STORE_LIST: return list_read(db, read);

@@ -166,7 +166,8 @@ static uint64_t read_depends_on(const struct sqlite *s, const struct store_read 
     case STORE_READ_RUN_KEY:
     case STORE_READ_HISTORY: return later(any_run, s->marks[mark_of(MARK_RUN, read->run, STR_EMPTY)]);
     case STORE_READ_WAKE: return s->marks[mark_of(MARK_WAKE, read->shard, STR_EMPTY)];
-    case STORE_READ_TASKS: return s->marks[mark_of(MARK_TASK, read->run, STR_EMPTY)];
+    case STORE_READ_TASKS:
+    case STORE_COUNT_TASKS: return s->marks[mark_of(MARK_TASK, read->run, STR_EMPTY)];
     case STORE_READ_MESSAGES: return s->marks[mark_of(MARK_MESSAGE, read->shard, STR_EMPTY)];
     case STORE_READ_KV:
     case STORE_READ_KV_RANGE: return s->marks[mark_of(MARK_KV, read->space, STR_EMPTY)];
