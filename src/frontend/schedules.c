@@ -13,12 +13,15 @@ enum { PAGE = 500, RETRY_S = 1, ZONES_MAX = 1000 };
 
 struct zone { struct arena arena; struct tz *tz; };
 
+struct start_rate { instant next; }; /* of a namespace: the next start is allowed then */
+
 struct schedules {
     struct frontend *f;
     struct map entries;          /* by key */
     struct heap wakes;
     struct map zones;            /* by name */
     struct list ops;             /* calls under way that have an arena of their own */
+    struct map_u64 rates;        /* namespace -> struct start_rate */
     struct map starts;           /* request ids of starts under way, until their outcome is stored */
     int64_t next_visibility_key;
     struct store_read read;      /* while starting */
@@ -50,6 +53,7 @@ struct schedule_entry {
     struct shard_write write;
     bool is_blocked;             /* a commit failed; `wake` says when it is tried again */
     bool wants_retry;            /* a call failed in a way that passes */
+    instant start_at;            /* the rate allows the next start then; 0: nothing waits for it */
 };
 
 /* ---- small parts ---- */
@@ -228,6 +232,7 @@ static void arm(struct schedule_entry *entry)
     instant due = entry->state != NULL ? schedule_next_wake(entry->state, entry->spec) : INSTANT_NEVER;
     if (entry->is_blocked) due = instant_add(all->f->now, duration_s(RETRY_S));
     else if (entry->wants_retry) due = instant_min(due, instant_add(all->f->now, duration_s(RETRY_S)));
+    if (instant_is_set(entry->start_at)) due = instant_min(due, entry->start_at);
     due = instant_max(due, instant_add(all->f->now, duration_ms(1))); /* what is due already lets others go first */
     if (due.ns == INSTANT_NEVER.ns) heap_remove(&all->wakes, &entry->wake);
     else heap_put(&all->wakes, &entry->wake, due);
@@ -540,10 +545,32 @@ static void start_done(struct shard_call *call, err result)
     if (entry != NULL) pump(entry);
 }
 
+/* The rate as a bucket that holds one second's worth. False: not before entry->start_at. */
+static bool rate_allows(struct schedule_entry *entry)
+{
+    struct schedules *all = entry->all;
+    int64_t most = all->f->settings.limits.schedule_rate_max;
+    if (most <= 0) return true;
+    struct start_rate *rate = map_u64_get(&all->rates, (uint64_t)entry->namespace_key);
+    if (rate == NULL) {
+        rate = xcalloc(1, sizeof *rate);
+        map_u64_put(&all->rates, (uint64_t)entry->namespace_key, rate);
+    }
+    instant now = all->f->now;
+    if (instant_since(rate->next, now).ns > 2 * NS_PER_S) rate->next = now; /* the clock was set back */
+    if (instant_before(now, rate->next)) {
+        entry->start_at = rate->next;
+        return false;
+    }
+    int64_t gap = NS_PER_S / most;
+    rate->next = instant_add(instant_max(rate->next, (instant){now.ns - (NS_PER_S - gap)}), (duration){gap});
+    return true;
+}
+
 static void start(struct schedule_entry *entry, const pb_store_ScheduleStart *start)
 {
     const struct namespace_info *ns = namespace_by_key(entry->all->f, entry->namespace_key);
-    if (ns == NULL || map_get(&entry->all->starts, start->request_id) != NULL) return;
+    if (ns == NULL || map_get(&entry->all->starts, start->request_id) != NULL || !rate_allows(entry)) return;
     map_put(&entry->all->starts, start->request_id, entry->all);
     struct schedule_op *op = op_new(entry, start_step, start_done);
     op->request = PB_CLONE(&op->arena, pb_ws_StartWorkflowExecutionRequest, schedule_start_request(entry->state, start, ns->name, &op->arena));
@@ -807,7 +834,8 @@ static void carry_out(struct schedule_entry *entry)
         follow_free(w);
     }
     if (entry->state == NULL || entry->is_blocked || entry->wants_retry) return;
-    for (size_t i = 0; i < entry->state->starting_count; i++) start(entry, entry->state->starting[i]);
+    entry->start_at = (instant){0};
+    for (size_t i = 0; i < entry->state->starting_count && !instant_is_set(entry->start_at); i++) start(entry, entry->state->starting[i]);
     for (size_t i = 0; i < entry->state->running_count; i++) {
         const pb_store_ScheduleRun *run = entry->state->running[i];
         struct follow *w = follow_of(entry, run);
@@ -848,6 +876,9 @@ void schedules_destroy(struct schedules *all)
     map_fini(&all->entries);
     map_fini(&all->zones);
     map_fini(&all->starts);
+    struct start_rate *rate;
+    for (size_t at = 0; (rate = map_u64_next(&all->rates, &at, NULL)) != NULL;) free(rate);
+    map_u64_fini(&all->rates);
     heap_fini(&all->wakes);
     free(all);
 }

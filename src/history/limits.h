@@ -51,6 +51,7 @@
     X(task_long_poll_ms, "matching.longPollExpirationInterval", 60 * 1000, "how long a task poll lasts")              \
     X(workflow_pause_enabled, "frontend.WorkflowPauseEnabled", 1, "1: workflows can be paused")                       \
     X(retention_min_ms, "system.namespaceMinRetentionLocal", 3600 * 1000, "how long namespaces keep closed runs at least") \
+    X(schedule_rate_max, "worker.schedulerNamespaceStartWorkflowRPS", 1000, "workflows a second that schedules of a namespace start, 0: no limit (officially 30)") \
     X(batches_max, "frontend.MaxConcurrentBatchOperationPerNamespace", 1, "open batch jobs of a namespace")           \
     X(batch_rate_max, "worker.batcherRPS", 500, "executions a second of one batch job (here ten times the official default)") \
     X(batch_concurrency, "worker.batcherConcurrency", 5, "executions a batch job works on at once, at most 64")

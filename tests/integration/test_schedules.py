@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import pytest_asyncio
-from conftest import eventually
+from conftest import Server, eventually
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio import workflow
@@ -370,3 +370,29 @@ async def test_a_patch_is_checked(client, queue):
         with pytest.raises(RPCError) as error:
             await client.workflow_service.patch_schedule(PatchScheduleRequest(namespace="default", schedule_id="p", patch=patch))
         assert error.value.status == RPCStatusCode.INVALID_ARGUMENT
+
+
+async def test_starts_of_a_namespace_keep_to_its_rate(tmp_path):
+    server = Server(tmp_path, "--dynamic-config-value", "worker.schedulerNamespaceStartWorkflowRPS=5")
+    server.start()
+    client = await Client.connect(server.address)
+    for i in range(4):
+        handle = await client.create_schedule(f"many-{i}", schedule_of("nobody"))
+        end = datetime.now(timezone.utc).replace(microsecond=0)
+        times = ScheduleBackfill(start_at=end - timedelta(minutes=9), end_at=end, overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+
+        async def every_minute(update):
+            update.description.schedule.spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))])
+            return ScheduleUpdate(update.description.schedule)
+
+        await handle.update(every_minute)
+        await handle.backfill(times)
+
+    async def begun():
+        return (await client.count_workflows("")).count >= 36
+
+    await eventually(begun, 60)
+    starts = sorted([w.start_time async for w in client.list_workflows("")])
+    for i, first in enumerate(starts[:-11]):  # a second's worth at once, then one after the other
+        assert starts[i + 11] - first >= timedelta(seconds=0.9)
+    assert server.stop() == 0
