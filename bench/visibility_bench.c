@@ -195,7 +195,8 @@ int main(int argc, char **argv)
         "Region IN ('eu-west', 'us-east') AND WorkflowType = 'Payment'", "Customer STARTS_WITH 'c4711'", "WorkflowId = 'order-0004711'",
         "WorkflowId STARTS_WITH 'order-00047'", "WorkflowId STARTS_WITH 'order'", "Amount > 9990", "Amount = 17", "Region = 'eu-west' AND Amount > 9990",
         "Region != 'eu-west'", "NOT (WorkflowType = 'Order' OR Region = 'eu-west')", "ORDER BY StartTime DESC", "Customer = 'c4711' ORDER BY Amount",
-        "ORDER BY Amount DESC", "RunId = 'nobody'", "ExecutionStatus = 'Failed' OR ExecutionStatus = 'TimedOut'", "Customer = 'c1' OR Customer = 'c2'",
+        "ORDER BY Amount DESC", "ORDER BY Customer", "ORDER BY Region, Amount DESC", "ORDER BY WorkflowId", "ORDER BY CloseTime", "ORDER BY HistoryLength DESC",
+        "WorkflowType = 'Order' ORDER BY StartTime", "Region = 'eu-west' ORDER BY Amount DESC", "WorkflowType = 'Order' ORDER BY Amount", "RunId = 'nobody'", "ExecutionStatus = 'Failed' OR ExecutionStatus = 'TimedOut'", "Customer = 'c1' OR Customer = 'c2'",
         "TaskQueue = 'main'",
     };
     for (size_t i = 0; i < countof(lists); i++) list(lists[i]);

@@ -11,6 +11,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOAD = ROOT / "build/release/bench/perdure-load"
+LISTS = ROOT / "build/release/bench/visibility_bench"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # name, arguments for us, factor by which the official server gets fewer workflows
@@ -129,6 +130,10 @@ def main() -> int:
                 errors += bool(r.get("errors"))
                 print(show(name, r), flush=True)
             server.stop()
+    if not wanted or "lists" in wanted:
+        print("lists and counts over many workflows, from the store", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            errors += subprocess.run([str(LISTS), folder, os.environ.get("BENCH_ROWS", "1000000")]).returncode != 0
     return 1 if errors else 0
 
 

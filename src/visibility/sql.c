@@ -528,6 +528,12 @@ struct ordered {
     struct str filter, after;    /* written before */
 };
 
+/* The filter itself says where its rows are. */
+static bool has_source(const struct visibility_list *list, const struct hints *h)
+{
+    return h->ids != NULL || h->run_ids != NULL || h->value != NULL || h->division != NULL || list->is_gathered || list->query->has_division;
+}
+
 /* "select run, o0, o1 … from": what the page is chosen and ordered by. first: in place of the first value; NULL: as it is. */
 static void put_order_keys(const struct ordered *o, const char *key, const char *first)
 {
@@ -585,6 +591,22 @@ static void put_keys_by_value(const struct ordered *o, const struct hints *h)
     buf_printf(&w->text, ") limit ?%d", o->limit);
 }
 
+/* Workflow ids are in order where runs are found by them. */
+static void put_keys_by_id(const struct ordered *o)
+{
+    struct sql_writer *w = o->w;
+    const struct visibility_order *first = &o->list->query->orders[0];
+    put_order_keys(o, "r", "v.workflow_id");
+    sql_put(w, "run_of r cross join visibility v on v.run = r.run where r.namespace = ?1");
+    if (o->list->after != NULL) put_bound(w, first->is_descending ? " and r.workflow_id <= " : " and r.workflow_id >= ", o->list->after->values[0], true);
+    buf_append_str(&w->text, o->filter);
+    buf_append_str(&w->text, o->after);
+    sql_put(w, first->is_descending ? " order by r.workflow_id desc, " : " order by r.workflow_id, ");
+    for (size_t i = 1; i < o->list->query->order_count; i++)
+        buf_printf(&w->text, "o%zu is null, o%zu%s, ", i, i, o->list->query->orders[i].is_descending ? " desc" : "");
+    buf_printf(&w->text, "r.run desc limit ?%d", o->limit);
+}
+
 static void put_keys_sorted(const struct ordered *o, const struct hints *h)
 {
     const struct visibility_query *query = o->list->query;
@@ -593,6 +615,8 @@ static void put_keys_sorted(const struct ordered *o, const struct hints *h)
         sql_put(o->w, "visibility v where v.run in (");
         put_range_runs(o->w, h->value);
         sql_put(o->w, ")");
+    } else if (o->list->is_large && !has_source(o->list, h) && h->type == NULL && h->statuses == STATUS_ALL) {
+        sql_put(o->w, "visibility v not indexed where v.namespace = ?1"); /* an index would lead to each row singly */
     } else {
         buf_append_str(&o->w->text, source_of(o->w, query, h, o->list->is_gathered));
     }
@@ -613,8 +637,9 @@ static void list_ordered(struct sql_writer *w, const struct visibility_list *lis
     o.after = sql_part_end(w, kept);
     put_page_columns(w);
     sql_put(w, "(");
-    bool has_source = h.ids != NULL || h.run_ids != NULL || h.value != NULL || h.division != NULL || list->is_gathered || query->has_division;
-    if (!has_source && is_plain_attribute(query->orders[0].attribute)) put_keys_by_value(&o, &h);
+    const struct attribute *first = query->orders[0].attribute;
+    if (!has_source(list, &h) && is_plain_attribute(first)) put_keys_by_value(&o, &h);
+    else if (!has_source(list, &h) && first->field == FIELD_WORKFLOW_ID) put_keys_by_id(&o);
     else put_keys_sorted(&o, &h);
     sql_put(w, ") k cross join visibility v on v.run = k.run order by ");
     for (size_t i = 0; i < query->order_count; i++) buf_printf(&w->text, "k.o%zu is null, k.o%zu%s, ", i, i, query->orders[i].is_descending ? " desc" : "");

@@ -40,7 +40,9 @@ struct visibility_list {
     instant begun;               /* see visibility_place */
     struct visibility_spans spans;
     bool is_gathered;            /* the probe has found few enough */
+    bool is_large;               /* the namespace has more than VISIBILITY_SCAN_MIN rows: to sort them all, the table is read from end to end */
 };
+#define VISIBILITY_SCAN_MIN 20000
 
 /* Columns: run, namespace, status, type's name, close, start, execution, duration, length, size, transitions, workflow id, run id, task queue,
  * parent id, parent run, root id, root run, division, rest; in order. */

@@ -88,6 +88,7 @@
     X(NAME_INSERT,   "insert into visibility_name(namespace, name) values(?1, ?2)")                                                     \
     X(VALUE_INSERT,  "insert or ignore into visibility_value(name, value, close, start, run) values(?1, ?2, ?3, ?4, ?5)")                \
     X(VALUE_DELETE,  "delete from visibility_value where name = ?1 and value = ?2 and close = ?3 and start = ?4 and run = ?5")          \
+    X(COUNT_ALL,     "select coalesce(sum(n), 0) from visibility_count where namespace = ?1")                                             \
     X(COUNT_ADD,     "insert into visibility_count(namespace, type, status, n) values(?1, ?2, ?3, ?4)"                                  \
                      " on conflict do update set n = n + excluded.n")                                                                   \
     X(SPAN_READ,     "select shortest, longest from visibility_span where namespace = ?1")                                              \

@@ -119,6 +119,16 @@ static err list_begin(struct database *db, struct store_read *read, struct visib
         struct visibility_sql newest = visibility_sql_newest(read->namespace_key, arena);
         TRY(number_read(db, read, &newest, INT64_MIN, &list->begun.ns));
     }
+    if (read->query->order_count != 0) {
+        int64_t rows;
+        sqlite3_stmt *st = database_use(db, SQL_COUNT_ALL);
+        bind_int(st, 1, read->namespace_key);
+        bool has_row;
+        TRY(database_step(db, st, &has_row));
+        rows = has_row ? sqlite3_column_int64(st, 0) : 0;
+        if (has_row) sqlite3_reset(st);
+        list->is_large = rows > VISIBILITY_SCAN_MIN;
+    }
     struct visibility_sql probe;
     if (!visibility_sql_probe(read->query, read->namespace_key, arena, &probe)) return ERR_NONE;
     int64_t count;
