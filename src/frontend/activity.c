@@ -42,6 +42,7 @@ struct outcome_op {
     const pb_common_Payloads *payloads;   /* result, details */
     const pb_failure_Failure *failure;
     const pb_common_Payloads *last_heartbeat;
+    const pb_common_WorkerVersionStamp *worker;
     struct str identity;
     pb_ws_RecordActivityTaskHeartbeatResponse *heartbeat;
     bool is_by_id;
@@ -50,6 +51,7 @@ struct outcome_op {
 static err outcome_step(struct op *base, struct execution *e, struct step *step)
 {
     struct outcome_op *op = container_of(base, struct outcome_op, op);
+    if (op->worker != NULL) execution_activity_note_worker(e, op->token, op->worker);
     switch (op->outcome) {
     case OUTCOME_COMPLETED: return execution_activity_complete(e, step, op->token, op->payloads, op->identity);
     case OUTCOME_FAILED: return execution_activity_fail(e, step, op->token, op->failure, op->last_heartbeat, op->identity);
@@ -116,79 +118,83 @@ static bool is_application_failure(struct rpc *rpc, const pb_failure_Failure *fa
     return false;
 }
 
-static void completed(struct frontend *f, struct rpc *rpc, const pb_store_TaskToken *token, const pb_common_Payloads *result, struct str identity)
+static void completed(struct frontend *f, struct rpc *rpc, const pb_store_TaskToken *token, const pb_common_Payloads *result, struct str identity,
+                      const pb_common_WorkerVersionStamp *worker)
 {
     struct outcome_op *op = token != NULL ? outcome_new(f, rpc, OUTCOME_COMPLETED, token, identity) : NULL;
     if (op == NULL) return;
     op->payloads = result;
+    op->worker = worker;
     op_submit(&op->op);
 }
 
 static void failed(struct frontend *f, struct rpc *rpc, const pb_store_TaskToken *token, const pb_failure_Failure *failure,
-                   const pb_common_Payloads *last_heartbeat, struct str identity)
+                   const pb_common_Payloads *last_heartbeat, struct str identity, const pb_common_WorkerVersionStamp *worker)
 {
     struct outcome_op *op = token != NULL && is_application_failure(rpc, failure) ? outcome_new(f, rpc, OUTCOME_FAILED, token, identity) : NULL;
     if (op == NULL) return;
     op->failure = failure;
     op->last_heartbeat = last_heartbeat;
+    op->worker = worker;
     op_submit(&op->op);
 }
 
 static void with_details(struct frontend *f, struct rpc *rpc, enum outcome outcome, const pb_store_TaskToken *token, const pb_common_Payloads *details,
-                         struct str identity)
+                         struct str identity, const pb_common_WorkerVersionStamp *worker)
 {
     struct outcome_op *op = token != NULL ? outcome_new(f, rpc, outcome, token, identity) : NULL;
     if (op == NULL) return;
     op->payloads = details;
+    op->worker = worker;
     op_submit(&op->op);
 }
 
 static void respond_completed(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RespondActivityTaskCompletedRequest *q = rpc->request;
-    completed(f, rpc, token_decode(rpc, q->task_token), q->result, q->identity);
+    completed(f, rpc, token_decode(rpc, q->task_token), q->result, q->identity, q->worker_version);
 }
 
 static void respond_completed_by_id(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RespondActivityTaskCompletedByIdRequest *q = rpc->request;
-    completed(f, rpc, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->result, q->identity);
+    completed(f, rpc, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->result, q->identity, NULL);
 }
 
 static void respond_failed(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RespondActivityTaskFailedRequest *q = rpc->request;
-    failed(f, rpc, token_decode(rpc, q->task_token), q->failure, q->last_heartbeat_details, q->identity);
+    failed(f, rpc, token_decode(rpc, q->task_token), q->failure, q->last_heartbeat_details, q->identity, q->worker_version);
 }
 
 static void respond_failed_by_id(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RespondActivityTaskFailedByIdRequest *q = rpc->request;
-    failed(f, rpc, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->failure, q->last_heartbeat_details, q->identity);
+    failed(f, rpc, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->failure, q->last_heartbeat_details, q->identity, NULL);
 }
 
 static void respond_canceled(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RespondActivityTaskCanceledRequest *q = rpc->request;
-    with_details(f, rpc, OUTCOME_CANCELED, token_decode(rpc, q->task_token), q->details, q->identity);
+    with_details(f, rpc, OUTCOME_CANCELED, token_decode(rpc, q->task_token), q->details, q->identity, q->worker_version);
 }
 
 static void respond_canceled_by_id(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RespondActivityTaskCanceledByIdRequest *q = rpc->request;
-    with_details(f, rpc, OUTCOME_CANCELED, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->details, q->identity);
+    with_details(f, rpc, OUTCOME_CANCELED, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->details, q->identity, NULL);
 }
 
 static void record_heartbeat(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RecordActivityTaskHeartbeatRequest *q = rpc->request;
-    with_details(f, rpc, OUTCOME_HEARTBEAT, token_decode(rpc, q->task_token), q->details, q->identity);
+    with_details(f, rpc, OUTCOME_HEARTBEAT, token_decode(rpc, q->task_token), q->details, q->identity, NULL);
 }
 
 static void record_heartbeat_by_id(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_RecordActivityTaskHeartbeatByIdRequest *q = rpc->request;
-    with_details(f, rpc, OUTCOME_HEARTBEAT, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->details, q->identity);
+    with_details(f, rpc, OUTCOME_HEARTBEAT, token_by_id(rpc, q->workflow_id, q->run_id, q->activity_id), q->details, q->identity, NULL);
 }
 
 static const struct handler_row rows[] = {

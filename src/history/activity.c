@@ -315,6 +315,7 @@ static int64_t add_started(struct item *item, struct step *step)
     a->request_id = from->request_id;
     a->attempt = from->attempt;
     a->last_failure = from->last_failure;
+    a->worker_version = from->worker_version;
     return event_add(item->owner, step, ev);
 }
 
@@ -499,6 +500,13 @@ static err find(struct execution *e, struct step *step, const pb_store_TaskToken
         return fail_not_found(step, ERR_NOT_STARTED, "no attempt of this activity is running under this token");
     *found = item;
     return ERR_NONE;
+}
+
+void execution_activity_note_worker(struct execution *e, const pb_store_TaskToken *token, const pb_common_WorkerVersionStamp *worker)
+{
+    struct item *item = execution_is_open(e) ? item_by_number(e, ITEM_ACTIVITY, token->scheduled_event_id) : NULL;
+    if (item == NULL || item->activity->attempt != token->attempt || item->activity->stamp != token->stamp) return;
+    item->activity->worker_version = worker != NULL ? PB_CLONE(&item->arena, pb_common_WorkerVersionStamp, worker) : NULL;
 }
 
 static err ended(struct execution *e, struct step *step)

@@ -198,7 +198,7 @@ static err refuse(struct completion *c, bool *fail_step)
     if (is_unhandled) e->s->is_close_retried = true;
     pb_failure_Failure *failure = server_failure(step->arena, c->why, false);
     failure->source = STR_EMPTY;
-    workflow_task_fail_started(e, step, c->cause, failure, c->request->identity, STR_EMPTY);
+    workflow_task_fail_started(e, step, c->cause, failure, c->request->identity, c->request->binary_checksum);
     if (c->is_fatal) {
         event_flush_buffer(e, step);
         close_terminate(e, step, c->why, NULL, STR("history-service"), NULL, 0);
@@ -223,46 +223,14 @@ static void add_completed_event(struct completion *c)
     a->metering_metadata = r->metering_metadata;
     a->deployment = r->deployment;
     a->versioning_behavior = r->versioning_behavior;
+    if (r->deployment_options != NULL) a->worker_deployment_name = r->deployment_options->deployment_name;
     if (r->versioning_behavior != VERSIONING_BEHAVIOR_UNSPECIFIED && r->deployment_options != NULL) {
-        a->worker_deployment_name = r->deployment_options->deployment_name;
         a->deployment_version = pb_new(c->step->arena, pb_deployment_WorkerDeploymentVersion);
         a->deployment_version->deployment_name = r->deployment_options->deployment_name;
         a->deployment_version->build_id = r->deployment_options->build_id;
     }
     c->completed_event_id = event_add(c->e, c->step, ev);
-}
-
-static struct str build_of(const pb_ws_RespondWorkflowTaskCompletedRequest *r)
-{
-    if (r->deployment_options != NULL && r->deployment_options->build_id.size != 0) return r->deployment_options->build_id;
-    if (r->worker_version_stamp != NULL && r->worker_version_stamp->build_id.size != 0) return r->worker_version_stamp->build_id;
-    return r->binary_checksum;
-}
-
-/* The first completion of each build is a point to reset to. (F014) */
-static void note_reset_point(struct completion *c)
-{
-    pb_store_RunState *s = c->e->s;
-    struct arena *arena = &c->e->arena;
-    struct str build = build_of(c->request);
-    if (s->reset_points == NULL) s->reset_points = pb_new(arena, pb_workflow_ResetPoints);
-    pb_workflow_ResetPoints *points = s->reset_points;
-    for (size_t i = 0; i < points->points_count; i++) {
-        const pb_workflow_ResetPointInfo *p = points->points[i];
-        if (str_equal(p->build_id.size != 0 ? p->build_id : p->binary_checksum, build)) return;
-    }
-    if ((int64_t)points->points_count >= c->step->limits->reset_points_max && points->points_count > 0) {
-        memmove(points->points, points->points + 1, (points->points_count - 1) * sizeof *points->points);
-        points->points_count--;
-    }
-    pb_workflow_ResetPointInfo *point = PB_PUSH_NEW(arena, points, points);
-    if (str_equal(build, c->request->binary_checksum)) point->binary_checksum = core_str(c->e, build);
-    else if (build.size != 0) point->build_id = core_str(c->e, build);
-    point->run_id = s->run_id;
-    point->first_workflow_task_completed_id = c->completed_event_id;
-    point->create_time = timestamp_of(arena, c->step->now);
-    point->resettable = item_count(c->e, ITEM_CHILD) == 0;
-    s->build_id = core_str(c->e, build);
+    if (versions_completed(c->e, c->step, a, c->completed_event_id)) visibility_soon(c->e, c->step->now);
 }
 
 static void note_worker(struct completion *c)
@@ -276,12 +244,10 @@ static void note_worker(struct completion *c)
         if (!str_equal(e->s->sticky_queue, sticky->worker_task_queue->name)) e->s->sticky_queue = core_str(e, sticky->worker_task_queue->name);
         e->s->sticky_timeout_ns = ns_of(sticky->schedule_to_start_timeout);
     }
-    e->s->versioning_behavior = r->versioning_behavior;
     if (r->sdk_metadata != NULL && r->sdk_metadata->sdk_name.size != 0) {
         if (!str_equal(e->s->sdk_name, r->sdk_metadata->sdk_name)) e->s->sdk_name = core_str(e, r->sdk_metadata->sdk_name);
         if (!str_equal(e->s->sdk_version, r->sdk_metadata->sdk_version)) e->s->sdk_version = core_str(e, r->sdk_metadata->sdk_version);
     }
-    note_reset_point(c);
 }
 
 static void end_task(struct completion *c)
@@ -306,8 +272,8 @@ static void hand_out_next(struct completion *c, struct task_history *next_histor
     struct execution *e = c->e;
     if (!c->request->return_new_workflow_task || !task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) return;
     step_take_back_task(c->step, TASK_WORKFLOW, e->s->run_key, e->s->task->stamp);
-    workflow_task_take(e, c->step, c->request->identity, uuid_new(c->step));
-    workflow_task_reply(e, c->step, !str_is_empty(e->s->sticky_queue), &c->reply->workflow_task, next_history);
+    workflow_task_take(e, c->step, c->request->identity, uuid_new(c->step), c->request->worker_version_stamp);
+    workflow_task_reply(e, c->step, true, &c->reply->workflow_task, next_history);
     update_attach(e, c->step, c->reply->workflow_task);
 }
 

@@ -44,8 +44,9 @@ pb_store_VisibilityRow *execution_visibility(const struct execution *e, struct a
     v->root_workflow_id = arena_str(arena, s->root->workflow_id);
     v->root_run_id = arena_str(arena, s->root->run_id);
     if (item != NULL && item->attributes->memo != NULL) v->memo = PB_CLONE(arena, pb_common_Memo, item->attributes->memo);
-    if (item != NULL && item->attributes->search_attributes != NULL)
-        v->search_attributes = PB_CLONE(arena, pb_common_SearchAttributes, item->attributes->search_attributes);
+    v->search_attributes = item != NULL && item->attributes->search_attributes != NULL ? PB_CLONE(arena, pb_common_SearchAttributes, item->attributes->search_attributes)
+                                                                                       : pb_new(arena, pb_common_SearchAttributes);
+    versions_show(e, arena, v->search_attributes);
     v->version = s->visibility_version;
     return v;
 }
@@ -83,6 +84,9 @@ static void describe_info(const struct execution *e, struct arena *arena, pb_ws_
     i->memo = item != NULL && item->attributes->memo != NULL ? PB_CLONE(arena, pb_common_Memo, item->attributes->memo) : pb_new(arena, pb_common_Memo);
     i->search_attributes = item != NULL && item->attributes->search_attributes != NULL
                                ? PB_CLONE(arena, pb_common_SearchAttributes, item->attributes->search_attributes) : pb_new(arena, pb_common_SearchAttributes);
+    versions_show(e, arena, i->search_attributes);
+    if (s->worker_stamp != NULL) i->most_recent_worker_version_stamp = PB_CLONE(arena, pb_common_WorkerVersionStamp, s->worker_stamp);
+    i->worker_deployment_name = arena_str(arena, s->worker_deployment_name);
     i->auto_reset_points = s->reset_points != NULL ? PB_CLONE(arena, pb_workflow_ResetPoints, s->reset_points) : pb_new(arena, pb_workflow_ResetPoints);
     i->task_queue = arena_str(arena, s->task_queue);
     i->state_transition_count = s->transition_count;

@@ -1,5 +1,7 @@
 #include "history/machines.h"
 
+/* Task ids rise over all events of a run, and over the runs of a shard: each run has 2^20 of its own. */
+enum { TASK_ID_SHIFT = 20 };
 enum { CACHE_MAX = 64 * 1024, CACHE_KEEP = 16 * 1024 };
 
 /* What workflow code does not depend on: a worker that does not know such an event passes over it instead of failing. */
@@ -58,6 +60,7 @@ static void append(struct execution *e, struct str bytes)
 static int64_t write_now(struct execution *e, struct step *step, event *ev)
 {
     ev->event_id = e->s->next_event_id;
+    ev->task_id = (e->s->run_key << TASK_ID_SHIFT) + ev->event_id;
     append(e, PB_ENCODE_ARENA(pb_history_HistoryEvent, ev, step->arena));
     step_notice(step, event_is_closing(ev->event_type) ? NOTICE_CLOSED : NOTICE_NEW_EVENTS, e, STR_EMPTY);
     return ev->event_id;

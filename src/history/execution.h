@@ -169,6 +169,8 @@ MUST_USE err execution_workflow_task_fail(struct execution *e, struct step *step
 MUST_USE err execution_activity_start(struct execution *e, struct step *step, int64_t scheduled_event_id, int64_t stamp,
                                       const pb_ws_PollActivityTaskQueueRequest *poll, struct str request_id,
                                       pb_ws_PollActivityTaskQueueResponse **reply);
+/* The build of the worker that answers, as its answer says: goes into the started event. Before one of the three that follow. */
+void execution_activity_note_worker(struct execution *e, const pb_store_TaskToken *token, const pb_common_WorkerVersionStamp *worker);
 MUST_USE err execution_activity_complete(struct execution *e, struct step *step, const pb_store_TaskToken *token, const pb_common_Payloads *result, struct str identity);
 MUST_USE err execution_activity_fail(struct execution *e, struct step *step, const pb_store_TaskToken *token, const pb_failure_Failure *failure,
                                      const pb_common_Payloads *last_heartbeat_details, struct str identity);

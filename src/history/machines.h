@@ -19,13 +19,14 @@ void workflow_task_make_normal(struct execution *e, struct step *step);
 void workflow_task_offer(struct execution *e, struct step *step);
 /* The started task fails for a reason of the server's. failure NULL: none. */
 void workflow_task_fail_started(struct execution *e, struct step *step, int32_t cause, pb_failure_Failure *failure, struct str identity,
-                                struct str new_run_id);
+                                struct str binary_checksum);
 /* Ends the task without an event: the caller has written, or discards, what there is to say. */
 void workflow_task_clear(struct execution *e);
 void workflow_task_drop_sticky(struct execution *e);
 void workflow_task_timed_out(struct execution *e, struct step *step);
 void workflow_task_due(struct execution *e);
-void workflow_task_take(struct execution *e, struct step *step, struct str identity, struct str request_id);
+/* worker: the build that takes it; NULL: it did not say. */
+void workflow_task_take(struct execution *e, struct step *step, struct str identity, struct str request_id, const pb_common_WorkerVersionStamp *worker);
 void workflow_task_reply(const struct execution *e, struct step *step, bool is_partial, pb_ws_PollWorkflowTaskQueueResponse **reply,
                          struct task_history *history);
 MUST_USE err workflow_task_check(struct execution *e, struct step *step, const pb_store_TaskToken *token);
@@ -205,6 +206,11 @@ void update_apply_messages(struct completion *c); /* those that no command has p
 bool update_may_discard(const struct completion *c);
 void update_discard(struct completion *c);
 void update_run_closed(struct execution *e, struct step *step, bool has_successor);
+
+/* ---- versions.c ---- */
+/* Takes note of who completed a workflow task; whether search attributes have changed by it. */
+bool versions_completed(struct execution *e, struct step *step, const pb_history_WorkflowTaskCompletedEventAttributes *a, int64_t event_id);
+void versions_show(const struct execution *e, struct arena *arena, pb_common_SearchAttributes *to); /* adds what follows from it */
 
 /* ---- callback.c ---- */
 void callback_add(struct execution *e, const struct step *step, const pb_common_Callback *callback, struct str request_id);

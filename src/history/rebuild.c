@@ -104,6 +104,8 @@ static void apply_task_started(struct rebuild *r)
     t->started_at = r->at.ns;
     t->identity = core_str(r->e, r->ev->workflow_task_started_event_attributes->identity);
     t->request_id = core_str(r->e, r->ev->workflow_task_started_event_attributes->request_id);
+    const pb_common_WorkerVersionStamp *worker = r->ev->workflow_task_started_event_attributes->worker_version;
+    if (worker != NULL) t->worker_version = PB_CLONE(&r->e->arena, pb_common_WorkerVersionStamp, worker);
 }
 
 static void apply_task_completed(struct rebuild *r)
@@ -111,7 +113,7 @@ static void apply_task_completed(struct rebuild *r)
     const pb_history_WorkflowTaskCompletedEventAttributes *a = r->ev->workflow_task_completed_event_attributes;
     r->e->s->previous_started_event_id = a->started_event_id;
     r->e->s->last_completed_task_event_id = r->ev->event_id;
-    r->e->s->versioning_behavior = a->versioning_behavior;
+    versions_completed(r->e, &(struct step){.now = r->at, .arena = &r->e->arena}, a, r->ev->event_id);
     workflow_task_clear(r->e);
     r->e->s->task->attempt = 1;
 }

@@ -240,7 +240,8 @@ static void set_identity(struct execution *e, struct step *step, const struct ex
     s->last_reset_at = s->start_at = s->execution_at = step->now.ns;
     if (s->execution_timeout_ns > 0) s->execution_expires_at = instant_add(step->now, (duration){s->execution_timeout_ns}).ns;
     if (s->run_timeout_ns > 0) s->run_expires_at = instant_add(step->now, (duration){s->run_timeout_ns}).ns;
-    if (base->s->reset_points != NULL) s->reset_points = PB_CLONE(&e->arena, pb_workflow_ResetPoints, base->s->reset_points);
+    for (size_t i = 0; s->reset_points != NULL && i < s->reset_points->points_count; i++) /* the rebuilt ones: they are in this run's history */
+        if (str_is_empty(s->reset_points->points[i]->run_id)) s->reset_points->points[i]->run_id = s->run_id;
     struct item *item = item_new(e, ITEM_REQUEST_ID, 0, r->request_id);
     item->request_id->event_type = EVENT_TYPE_WORKFLOW_EXECUTION_STARTED;
     item->request_id->event_id = 1;
@@ -271,7 +272,7 @@ static void go_on(struct execution *e, struct step *step)
 
 static void fail_task(struct execution *e, struct step *step, const struct execution *base, struct str reason)
 {
-    if (task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) workflow_task_take(e, step, STR("history-service"), uuid_new(step));
+    if (task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) workflow_task_take(e, step, STR("history-service"), uuid_new(step), NULL);
     pb_failure_Failure *failure = pb_new(step->arena, pb_failure_Failure);
     failure->message = reason;
     failure->failure_info_case = pb_failure_Failure_reset_workflow_failure_info_tag;

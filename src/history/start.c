@@ -325,7 +325,7 @@ static void hand_out_first(struct step *step, struct execution *e, const pb_ws_S
     if (!task_is(e, WORKFLOW_TASK_STATE_SCHEDULED)) return;
     step_take_back_task(step, TASK_WORKFLOW, e->s->run_key, e->s->task->stamp);
     struct task_history history;
-    workflow_task_take(e, step, r->identity, r->request_id);
+    workflow_task_take(e, step, r->identity, r->request_id, NULL);
     workflow_task_reply(e, step, false, &reply->eager_workflow_task, &history);
 }
 

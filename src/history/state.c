@@ -390,6 +390,8 @@ void execution_flush(struct execution *e, const struct step *step, struct arena 
     }
     e->s->transition_count++;
     if (e->is_visibility_dirty || e->is_new) {
+        e->s->visibility_at = 0;
+        execution_due_core(e);
         e->s->visibility_version++;
         flush->visibility = execution_visibility(e, arena);
     }

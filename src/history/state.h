@@ -63,7 +63,7 @@ struct execution {
     bool is_new, is_dirty, is_visibility_dirty;
 
     struct heap due;
-    struct heap_node task_due, run_due, execution_due, first_task_due;
+    struct heap_node task_due, run_due, execution_due, first_task_due, visibility_due;
 
     /* The newest events, [cached_from, s->next_event_id), as bytes of a History message. */
     struct buf events;
@@ -102,11 +102,13 @@ struct item *item_next(const struct execution *e, enum item_kind kind, size_t *a
 static inline struct str item_str(struct item *item, struct str s) { return s.size != 0 ? arena_str(&item->arena, s) : STR_EMPTY; }
 
 /* ---- what is due when: ties go by rank, the event that began it (state.c) ---- */
-enum { RANK_EXECUTION_TIMEOUT, RANK_RUN_TIMEOUT, RANK_FIRST_TASK };
+enum { RANK_EXECUTION_TIMEOUT, RANK_RUN_TIMEOUT, RANK_FIRST_TASK, RANK_VISIBILITY };
 void due_set(struct execution *e, struct heap_node *node, instant due, int64_t rank); /* 0 or INSTANT_NEVER: not due */
 
 void execution_due_all(struct execution *e);   /* after a load (wake.c) */
 void execution_due_core(struct execution *e);  /* the run's own timers, after a change of the core */
+/* Something that lists show has changed: they show it within a second, or with the next reason to write the row. */
+void visibility_soon(struct execution *e, instant now);
 /* What the wake row should say. */
 instant execution_wanted_wake(const struct execution *e, instant now);
 pb_store_VisibilityRow *execution_visibility(const struct execution *e, struct arena *arena); /* describe.c */

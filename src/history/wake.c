@@ -14,6 +14,15 @@ void execution_due_core(struct execution *e)
     due_set(e, &e->run_due, (instant){is_open ? s->run_expires_at : 0}, RANK_RUN_TIMEOUT);
     due_set(e, &e->execution_due, (instant){is_open ? s->execution_expires_at : 0}, RANK_EXECUTION_TIMEOUT);
     due_set(e, &e->first_task_due, (instant){is_open ? s->first_task_at : 0}, RANK_FIRST_TASK);
+    due_set(e, &e->visibility_due, (instant){is_open ? s->visibility_at : 0}, RANK_VISIBILITY);
+}
+
+/* Short runs end before that, so that their row is written twice and not three times. */
+void visibility_soon(struct execution *e, instant now)
+{
+    if (e->s->visibility_at != 0 || e->is_new) return;
+    e->s->visibility_at = instant_add(now, duration_s(1)).ns;
+    execution_due_core(e);
 }
 
 void execution_due_all(struct execution *e)
@@ -74,11 +83,19 @@ static void fire_first_task(struct execution *e, struct step *step)
     workflow_task_want(e, step);
 }
 
+static void show(struct execution *e, struct step *step)
+{
+    e->is_visibility_dirty = true;
+    execution_changed(e, step);
+    heap_remove(&e->due, &e->visibility_due); /* the flush does the rest */
+}
+
 static void fire(struct execution *e, struct step *step, struct heap_node *node)
 {
     if (node == &e->execution_due) close_time_out(e, step, true);
     else if (node == &e->run_due) close_time_out(e, step, e->s->run_expires_at == e->s->execution_expires_at);
     else if (node == &e->first_task_due) fire_first_task(e, step);
+    else if (node == &e->visibility_due) show(e, step);
     else if (node == &e->task_due) workflow_task_timed_out(e, step);
     else {
         struct item *item = container_of(node, struct item, due);

@@ -190,10 +190,11 @@ static event *started_event(const struct execution *e, struct step *step)
     a->suggest_continue_as_new = t->suggests_continue_as_new;
     PB_SET_ARRAY(a, suggest_continue_as_new_reasons, t->suggest_reasons, t->suggest_reasons_count);
     a->history_size_bytes = t->history_size;
+    a->worker_version = t->worker_version;
     return ev;
 }
 
-void workflow_task_take(struct execution *e, struct step *step, struct str identity, struct str request_id)
+void workflow_task_take(struct execution *e, struct step *step, struct str identity, struct str request_id, const pb_common_WorkerVersionStamp *worker)
 {
     pb_store_WorkflowTask *t = e->s->task;
     ensure(t->state == WORKFLOW_TASK_STATE_SCHEDULED);
@@ -203,6 +204,7 @@ void workflow_task_take(struct execution *e, struct step *step, struct str ident
     t->started_at = step->now.ns;
     t->identity = core_str(e, identity);
     t->request_id = core_str(e, request_id);
+    t->worker_version = worker != NULL && worker->build_id.size != 0 ? PB_CLONE(&e->arena, pb_common_WorkerVersionStamp, worker) : NULL;
     t->started_event_id = t->kind == WORKFLOW_TASK_KIND_NORMAL ? e->s->next_event_id : t->scheduled_event_id + 1;
     if (t->kind == WORKFLOW_TASK_KIND_NORMAL) event_add(e, step, started_event(e, step));
     workflow_task_due(e);
@@ -275,7 +277,9 @@ err execution_workflow_task_start(struct execution *e, struct step *step, int64_
         return FAIL(step, ERR_TASK_GONE, "the workflow task was given out or ended before");
     bool was_stored = t->is_stored;
     if (!is_sticky_queue) workflow_task_drop_sticky(e);
-    workflow_task_take(e, step, poll->identity, request_id);
+    const pb_common_WorkerVersionCapabilities *able = poll->worker_version_capabilities;
+    const pb_common_WorkerVersionStamp worker = {.build_id = able != NULL ? able->build_id : STR_EMPTY, .use_versioning = able != NULL && able->use_versioning};
+    workflow_task_take(e, step, poll->identity, request_id, &worker);
     if (was_stored && t->kind != WORKFLOW_TASK_KIND_SPECULATIVE) execution_changed(e, step); /* its backlog row may go only after this */
     else execution_changed_in_memory(e, step);
     workflow_task_reply(e, step, is_sticky_queue, reply, history);
@@ -332,13 +336,12 @@ static void failed(struct execution *e, bool counts)
 }
 
 void workflow_task_fail_started(struct execution *e, struct step *step, int32_t cause, pb_failure_Failure *failure, struct str identity,
-                                struct str new_run_id)
+                                struct str binary_checksum)
 {
     pb_store_WorkflowTask *t = e->s->task;
-    bool is_reset = cause == WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW;
     bool was_speculative = t->kind == WORKFLOW_TASK_KIND_SPECULATIVE;
     if (was_speculative) workflow_task_write_held(e, step);
-    if (t->kind == WORKFLOW_TASK_KIND_NORMAL || is_reset) {
+    if (t->kind == WORKFLOW_TASK_KIND_NORMAL) {
         event *ev = event_new(step, EVENT_TYPE_WORKFLOW_TASK_FAILED);
         pb_history_WorkflowTaskFailedEventAttributes *a = EVENT_SET(step, ev, workflow_task_failed_event_attributes);
         a->scheduled_event_id = t->scheduled_event_id;
@@ -346,8 +349,7 @@ void workflow_task_fail_started(struct execution *e, struct step *step, int32_t 
         a->cause = cause;
         a->failure = failure;
         a->identity = identity;
-        a->new_run_id = new_run_id;
-        if (is_reset) a->base_run_id = e->s->run_id;
+        a->binary_checksum = binary_checksum;
         event_add(e, step, ev);
     }
     t->last_failed_cause = cause;
@@ -365,7 +367,7 @@ err execution_workflow_task_fail(struct execution *e, struct step *step, const p
     pb_failure_Failure *failure = request->failure;
     int32_t cause = request->cause;
     if (failure_size(failure) > (size_t)step->limits->blob_size_max) failure = server_failure(step->arena, STR("the failure was too large to be kept"), true);
-    workflow_task_fail_started(e, step, cause, failure, request->identity, STR_EMPTY);
+    workflow_task_fail_started(e, step, cause, failure, request->identity, request->binary_checksum);
     workflow_task_want(e, step);
     execution_settle(e, step);
     return ERR_NONE;
