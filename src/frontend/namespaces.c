@@ -142,6 +142,7 @@ static struct namespace *install(struct namespaces *n, const pb_store_Namespace 
     ns->info.name = copy->info->name;
     const pb_google_Duration *ttl = copy->config != NULL ? copy->config->workflow_execution_retention_ttl : NULL;
     ns->info.retention = ttl != NULL ? pb_duration(ttl) : duration_s(86400);
+    ns->info.activity_grace = duration_ms(n->f->settings.limits.activity_grace_ms);
     ns->info.is_deleted = copy->info->state == NAMESPACE_STATE_DELETED;
     map_put(&n->by_name, ns->info.name, ns);
     map_put(&n->by_id, ns->info.id, ns);

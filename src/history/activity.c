@@ -183,6 +183,13 @@ void activity_count_offer(struct item *item)
     item->is_backlog = is_backlog;
 }
 
+/* When a running attempt has used up its time, or its heartbeat is missing. The worker measures from when it got the task, which is later: what
+ * it sends at its own end of time still counts for a while, the grace of the namespace. */
+static instant attempt_end(const pb_store_Activity *a)
+{
+    return instant_min(after(a->started_at, a->start_to_close_ns), after(a->heartbeat_at > a->started_at ? a->heartbeat_at : a->started_at, a->heartbeat_ns));
+}
+
 void activity_due(struct item *item)
 {
     activity_count_offer(item);
@@ -191,10 +198,7 @@ void activity_due(struct item *item)
     switch (a->state) {
     case ACTIVITY_STATE_SCHEDULED: due = instant_min(due, a->is_paused ? INSTANT_NEVER : after(a->scheduled_at, a->schedule_to_start_ns)); break;
     case ACTIVITY_STATE_BACKING_OFF: due = instant_min(due, a->is_paused ? INSTANT_NEVER : (instant){a->next_attempt_at}); break;
-    case ACTIVITY_STATE_STARTED:
-        due = instant_min(due, after(a->started_at, a->start_to_close_ns));
-        due = instant_min(due, after(a->heartbeat_at > a->started_at ? a->heartbeat_at : a->started_at, a->heartbeat_ns));
-        break;
+    case ACTIVITY_STATE_STARTED: due = instant_min(due, instant_add(attempt_end(a), item->owner->ns->activity_grace)); break;
     default: break;
     }
     due_set(item->owner, &item->due, due, a->scheduled_event_id);
@@ -469,7 +473,7 @@ void activity_fire(struct item *item, struct step *step)
         offer_again(item, step);
     } else if (a->state == ACTIVITY_STATE_SCHEDULED) {
         time_out(item, step, TIMEOUT_TYPE_SCHEDULE_TO_START);
-    } else if (due.ns == after(a->started_at, a->start_to_close_ns).ns) {
+    } else if (attempt_end(a).ns == after(a->started_at, a->start_to_close_ns).ns) {
         time_out(item, step, TIMEOUT_TYPE_START_TO_CLOSE);
     } else {
         time_out(item, step, TIMEOUT_TYPE_HEARTBEAT);

@@ -423,4 +423,28 @@ TEST(f061_a_large_failure_is_shortened_while_retrying)
     world_fini(&w);
 }
 
+TEST(f063_an_answer_on_its_way_at_the_end_of_time_counts)
+{
+    static const struct { const char *name; int64_t after_ms; bool is_heartbeat, is_in_time; } rows[] = {
+        {"within the time", 9900, false, true}, {"just after", 10200, false, true}, {"too late", 10400, false, false},
+        {"a heartbeat was missing, just", 3100, true, true}, {"a heartbeat was missing", 3400, true, false}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct world w;
+        world_init(&w, i + 1);
+        w.ns.activity_grace = duration_ms(300);
+        test_row = rows[i].name;
+        struct execution *e = start(&w, "wf");
+        pb_command_Command *c = schedule(&w, "1");
+        c->schedule_activity_task_command_attributes->retry_policy = pb_new(&w.arena, pb_common_RetryPolicy);
+        c->schedule_activity_task_command_attributes->retry_policy->maximum_attempts = 1;
+        if (rows[i].is_heartbeat) c->schedule_activity_task_command_attributes->heartbeat_timeout = duration_of(&w.arena, 3 * NS_PER_S);
+        check_int(done(&w, take(&w, e), c), ERR_NONE);
+        pb_ws_PollActivityTaskQueueResponse *task = take_activity(&w, e);
+        world_advance(&w, duration_ms(rows[i].after_ms));
+        check_int(complete_activity(&w, task), rows[i].is_in_time ? ERR_NONE : ERR_NOT_STARTED);
+        check_history(&w, e, 6, rows[i].is_in_time ? "ActivityTaskStarted ActivityTaskCompleted WorkflowTaskScheduled" : "ActivityTaskStarted ActivityTaskTimedOut WorkflowTaskScheduled");
+        world_fini(&w);
+    }
+}
+
 TEST_MAIN

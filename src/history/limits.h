@@ -44,6 +44,7 @@
     X(reset_points_max, "history.historyMaxAutoResetPoints", 20, "auto-reset points of a run")                        \
     X(eager_activities, "system.enableActivityEagerExecution", 1, "1: activities may be handed out in the completion reply") \
     X(eager_workflow_start, "system.enableEagerWorkflowStart", 1, "1: a start may hand out the first workflow task")  \
+    X(activity_grace_ms, "perdure.activity.timeoutGrace", 300, "after an attempt's time is up in which an answer that was on its way still counts") \
     X(workflow_task_timeout_ms, "history.defaultWorkflowTaskTimeout", 10 * 1000, "default workflow task timeout")     \
     X(workflow_task_heartbeat_ms, "history.workflowTaskHeartbeatTimeout", 30 * 60 * 1000, "budget of empty workflow task heartbeats") \
     X(minimal_run_interval_ms, "history.workflowIdReuseMinimalInterval", 1000, "least time between starts of runs of a chain") \

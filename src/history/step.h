@@ -21,6 +21,7 @@ struct namespace_info {
     int64_t key;           /* stored; never reused */
     struct str id, name;   /* id: the UUID that clients see */
     duration retention;
+    duration activity_grace; /* limits.activity_grace_ms: after an attempt's time is up */
     bool is_deleted;
 };
 
