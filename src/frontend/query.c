@@ -127,6 +127,8 @@ static err look_step(struct op *op, struct execution *e, struct step *step)
     enum { FAILING_ATTEMPTS = 3 };
     struct query *q = container_of(op, struct query, look);
     const pb_ws_QueryWorkflowRequest *request = q->rpc->request;
+    /* The caller left, or a completion brought the answer, while this look was on its way: nobody would end a watch. */
+    if (q->rpc->is_cancelled || q->rpc->is_answered) return ERR_CANCELLED;
     bool is_open = execution_is_open(e);
     q->run = execution_run(e);
     q->look.call.run_id = arena_str(q->rpc->arena, execution_run_id(e)); /* a later look means the same run */
@@ -139,7 +141,6 @@ static err look_step(struct op *op, struct execution *e, struct step *step)
     if (is_open && (execution_has_workflow_task(e) || !execution_has_completed_workflow_task(e))) {
         if (buffered_count(q->f, q->run) >= (size_t)step->limits->buffered_queries_max && execution_workflow_task_is_started(e))
             return error_set(step->error, step->arena, ERR_BUSY_WORKFLOW, "another query waits for this workflow already");
-        if (q->rpc->is_cancelled) return ERR_CANCELLED; /* while the run was being read: nobody would end the watch */
         q->watch.run = q->run;
         q->watch.notify = on_notify;
         shard_watch_add(q->f->env.shard, &q->watch);
