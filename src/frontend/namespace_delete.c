@@ -110,6 +110,11 @@ static void rows_read(struct mail *mail)
         d->is_working = false;
         step(d);
     } else {
+        struct str last = STR_EMPTY;
+        for (size_t i = 0; i < read->visibility_count; i++) {
+            if (!str_equal(read->visibility[i]->task_queue, last)) matching_purge(f->env.matching, d->key, read->visibility[i]->task_queue);
+            last = read->visibility[i]->task_queue;
+        }
         d->page = read->visibility;
         d->page_count = read->visibility_count;
         d->next = d->failed = 0;
@@ -190,6 +195,7 @@ static void step(struct deletion *d)
         return;
     }
     d->is_working = true;
+    matching_purge(f->env.matching, d->key, STR_EMPTY);
     d->drop.done = configs_dropped;
     queue_configs_drop(f, d->key, &d->drop);
 }

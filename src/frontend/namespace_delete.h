@@ -1,6 +1,6 @@
 /* frontend/namespace_delete.h: a namespace that was deleted is emptied in the background and then forgotten.
  *
- *   renamed, DELETED ──► executions deleted, page by page ──► configurations of its queues ──► (delay) ──► its row
+ *   renamed, DELETED ──► executions deleted, page by page, and the tasks of their queues ──► configurations of its queues ──► (delay) ──► its row
  *
  * Each part is done again after a restart until nothing is left of it. Its schedules and batch jobs see that it is deleted and end themselves.
  * Thread: the frontend's.   Blocks: never. */

@@ -104,7 +104,7 @@ struct task_queue {
     double api_rate, worker_rate, key_rate; /* < 0: not set */
     instant rate_next;        /* the rate allows the next task then */
     instant last_poll, last_use;
-    bool is_worker_gone;
+    bool is_worker_gone, is_purged;
     struct poller_book book;
     struct meter added, dispatched;
     struct priority_meters *by_priority; /* NULL until a task has another priority than the default */

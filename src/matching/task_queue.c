@@ -199,7 +199,7 @@ static void persist_later(struct task_queue *q, struct queued_task *task, instan
 /* Asks for the next pages where somebody may take them soon. */
 static void request_loads(struct task_queue *q, instant now, struct task_queue_effects *fx)
 {
-    if (q->poller_count == 0 && (q->last_poll.ns == 0 || instant_since(now, q->last_poll).ns > poll_interest.ns)) return;
+    if (!q->is_purged && q->poller_count == 0 && (q->last_poll.ns == 0 || instant_since(now, q->last_poll).ns > poll_interest.ns)) return;
     for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
         struct level *level = &q->levels[i];
         if (!level->has_disk || level->is_loading || level->task_count > LOAD_PAGE / 2 || instant_before(now, level->load_at)) continue;
@@ -294,8 +294,19 @@ static void poller_leave(struct task_queue *q, struct task_poller *poller)
     q->poller_count--;
 }
 
+static void purge(struct task_queue *q, struct task_queue_effects *fx)
+{
+    for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++) {
+        struct fairness_group *group;
+        struct list *link;
+        for (size_t at = 0; (group = level_next_group(&q->levels[i], &at)) != NULL;)
+            while ((link = list_first(&group->tasks)) != NULL) task_end(q, container_of(link, struct queued_task, link), fx);
+    }
+}
+
 static void meet(struct task_queue *q, instant now, struct task_queue_effects *fx)
 {
+    if (q->is_purged) purge(q, fx);
     struct list *link;
     while ((link = list_first(&q->pollers)) != NULL) {
         struct queued_task *task = take_task(q, now);
@@ -332,6 +343,7 @@ static void wait_for_poller(struct task_queue *q, struct queued_task *task, inst
 
 err task_queue_offer(struct task_queue *q, const struct queue_task *from, int64_t order, instant now, struct task_queue_effects *fx)
 {
+    if (q->is_purged && from->transient == NULL) return ERR_NONE;
     if (from->transient != NULL) {
         if (q->transient_count >= q->options.transient_max) return ERR_QUEUE_FULL;
         order = 0;
@@ -513,7 +525,7 @@ void task_queue_counted(struct task_queue *q, int number, int64_t order, size_t 
     struct level *level = &q->levels[number];
     if (level->is_counted || level->loaded_to != order) return; /* read on meanwhile: it was not asked of this */
     level->is_counted = true;
-    level->disk_count = count;
+    level->disk_count = (uint32_t)size_min(count, UINT32_MAX);
     if (count != 0) level->disk_since = oldest;
 }
 
@@ -623,6 +635,12 @@ bool task_queue_is_idle(const struct task_queue *q, instant now)
     for (int i = PRIORITY_MIN; i <= PRIORITY_MAX; i++)
         if (q->levels[i].is_loading) return false;
     return true;
+}
+
+void task_queue_purge(struct task_queue *q, instant now, struct task_queue_effects *fx)
+{
+    q->is_purged = true;
+    meet(q, now, fx);
 }
 
 /* ---- settings ---- */

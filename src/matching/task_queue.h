@@ -176,6 +176,9 @@ void task_queue_set_key_rate(struct task_queue *queue, double rate_max, instant 
 /* Weights of fairness keys, set by API; 0 takes one away. ERR_LIMIT: more than 1,000 keys. */
 MUST_USE err task_queue_set_weight(struct task_queue *queue, struct str fairness_key, float weight);
 
+/* Its namespace is deleted: nobody wants what waits, what comes, and what the backlog holds (queries expire as ever). */
+void task_queue_purge(struct task_queue *queue, instant now, struct task_queue_effects *effects);
+
 /* ---- describe ---- */
 
 struct poller_info {

@@ -439,6 +439,26 @@ TEST(describe_tells_priorities_apart)
     fixture_fini(&f);
 }
 
+TEST(a_purged_queue_gives_up_what_waits_what_is_stored_and_what_comes)
+{
+    struct fixture f;
+    fixture_init(&f, (struct task_queue_options){0});
+    for (int64_t run = 1; run <= 3; run++) check_int(offer_with(&f, run, (int32_t)run, "", 0), ERR_NONE);
+    task_queue_effects_clear(&f.fx);
+    task_queue_purge(f.queue, f.now, &f.fx);
+    check_int(task_queue_backlog_count(f.queue), 0);
+    check_int(effect_count(&f, EFFECT_DELETE), 0); /* they had no rows */
+    check_int(effect_count(&f, EFFECT_LOAD), 5);   /* though nobody polls */
+    struct loaded_task rows[2] = {{.order = 11, .task = {.run = 11, .expires_at = INSTANT_NEVER}}, {.order = 12, .task = {.run = 12, .expires_at = INSTANT_NEVER}}};
+    task_queue_effects_clear(&f.fx);
+    task_queue_loaded(f.queue, 3, rows, 2, 12, false, f.now, &f.fx);
+    check_int(effect_count(&f, EFFECT_DELETE), 2);
+    check_int(offer(&f, 4), ERR_NONE);
+    poll(&f, 0);
+    check_int(delivered(&f), 0);
+    fixture_fini(&f);
+}
+
 TEST(what_is_in_the_backlog_alone_has_an_age)
 {
     struct fixture f;

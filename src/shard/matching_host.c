@@ -780,6 +780,26 @@ bool matching_describe(struct matching_host *h, int64_t namespace_key, struct st
     return true;
 }
 
+static void purge(struct matching_host *h, struct host_queue *hq)
+{
+    struct task_queue_effects fx;
+    task_queue_effects_init(&fx);
+    task_queue_purge(hq->queue, host_now(h), &fx);
+    apply(h, hq, &fx);
+}
+
+void matching_purge(struct matching_host *h, int64_t namespace_key, struct str queue)
+{
+    static const enum queue_kind kinds[] = {QUEUE_WORKFLOW, QUEUE_ACTIVITY};
+    struct host_queue *hq;
+    enter(h);
+    for (size_t i = 0; !str_is_empty(queue) && i < countof(kinds); i++)
+        if ((hq = queue_make(h, namespace_key, kinds[i], false, queue)) != NULL) purge(h, hq);
+    for (size_t at = 0; str_is_empty(queue) && (hq = map_next(&h->queues, &at, NULL)) != NULL;)
+        if (hq->namespace_key == namespace_key) purge(h, hq);
+    leave(h);
+}
+
 bool matching_has_pollers(struct matching_host *h, int64_t namespace_key, struct str queue, enum queue_kind kind, bool is_sticky)
 {
     struct host_queue *hq = queue_find(h, namespace_key, kind, is_sticky, queue);

@@ -113,6 +113,8 @@ void matching_count(struct matching_host *host, struct matching_count *count);
 /* False: nobody has polled or offered lately; outputs are then zero. pollers may be NULL. */
 bool matching_describe(struct matching_host *host, int64_t namespace_key, struct str queue, enum queue_kind kind, struct arena *arena,
                        struct task_queue_stats *stats, struct poller_info **pollers, size_t *poller_count);
+/* Its namespace is deleted: tasks of workflows and activities on this queue go, stored ones too. queue empty: of all queues in memory. */
+void matching_purge(struct matching_host *host, int64_t namespace_key, struct str queue);
 /* True when a poller waits, or polled within the last minutes: a query may be sent there. */
 bool matching_has_pollers(struct matching_host *host, int64_t namespace_key, struct str queue, enum queue_kind kind, bool is_sticky);
 

@@ -147,6 +147,11 @@ async def test_a_deleted_namespace_is_renamed_emptied_and_gone(server, client):
     await refused(there.start_workflow("Nobody", id="late", task_queue="nobody"), RPCStatusCode.NOT_FOUND)
     await eventually(lambda: is_gone(client, id=key), 60)
     assert await names(client) == {"default"}
+
+    async def no_tasks():
+        return stored(server.file, "task")["task"] == 0
+
+    await eventually(no_tasks)
     # the name is free again, and what comes is empty
     await register(client, "doomed")
     assert (await there.count_workflows("")).count == 0
@@ -185,10 +190,10 @@ async def test_what_can_not_be_deleted(client):
     await refused(register(client, "temporal-system"), RPCStatusCode.ALREADY_EXISTS)
 
 
-def stored(file) -> dict[str, int]:
-    """How many rows each table of runs has, and how many pages of the file are in use."""
+def stored(file, *tables: str) -> dict[str, int]:
+    """How many rows tables have, those of runs unless others are named, and how many pages of the file are in use."""
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
-        rows = {table: db.execute(f"select count(*) from {table}").fetchone()[0] for table in ("run", "run_of", "item", "history", "visibility", "visibility_value")}
+        rows = {table: db.execute(f"select count(*) from {table}").fetchone()[0] for table in tables or ("run", "run_of", "item", "history", "visibility")}
         return rows | {"pages": db.execute("pragma page_count").fetchone()[0] - db.execute("pragma freelist_count").fetchone()[0]}
 
 
