@@ -1,5 +1,6 @@
 #include "schedule/spec.h"
 
+#include "base/prng.h"
 #include "base/test.h"
 
 struct fixture { struct arena arena; struct error error; struct spec *spec; pb_schedule_ScheduleSpec in, *canonical; };
@@ -97,6 +98,96 @@ TEST(cron_texts_are_shown_as_calendars_with_their_comment_and_zone)
     PB_PUSH(&f.arena, &f.in, cron_string) = STR("TZ=Asia/Tokyo 0 12 * * *");
     check(build(&f, NULL) == ERR_INVALID); /* two zones */
     arena_fini(&f.arena);
+}
+
+/* ---- print and parse ---- */
+
+enum { FIELDS = 7 };
+static const struct { int least, most; } bounds[FIELDS] = {{0, 59}, {0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 6}, {2000, 2100}}; /* second … day of week, year */
+
+static struct str random_field(struct prng *prng, int field, struct arena *arena)
+{
+    struct str text = STR_EMPTY;
+    if (prng_chance(prng, 4)) return STR("*");
+    int count = 1 + (int)prng_below(prng, 3), span = bounds[field].most - bounds[field].least + 1;
+    for (int i = 0; i < count; i++) {
+        int a = bounds[field].least + (int)prng_below(prng, (uint64_t)span), b = a + (int)prng_below(prng, (uint64_t)(bounds[field].most - a + 1)), step = 1 + (int)prng_below(prng, 4);
+        const char *comma = i == 0 ? "" : ",";
+        switch (prng_below(prng, 4)) {
+        case 0: text = arena_printf(arena, "%.*s%s%d", STR_ARG(text), comma, a); break;
+        case 1: text = arena_printf(arena, "%.*s%s%d-%d", STR_ARG(text), comma, a, b); break;
+        case 2: text = arena_printf(arena, "%.*s%s%d-%d/%d", STR_ARG(text), comma, a, b, step); break;
+        default: text = arena_printf(arena, "%.*s%s*/%d", STR_ARG(text), comma, step); break;
+        }
+    }
+    return text;
+}
+
+static struct str print_ranges(pb_schedule_Range *const *ranges, size_t count, struct arena *arena)
+{
+    struct str text = STR_EMPTY;
+    for (size_t i = 0; i < count; i++)
+        text = arena_printf(arena, "%.*s%s%d-%d/%d", STR_ARG(text), i == 0 ? "" : ",", ranges[i]->start, ranges[i]->end > ranges[i]->start ? ranges[i]->end : ranges[i]->start,
+                            ranges[i]->step > 0 ? ranges[i]->step : 1);
+    return count != 0 ? text : STR("*");
+}
+
+/* The fields of a structured calendar as texts, in the order of a cron text of seven. */
+static void print_calendar(const pb_schedule_StructuredCalendarSpec *c, struct str *fields, struct arena *arena)
+{
+    fields[0] = print_ranges(c->second, c->second_count, arena);
+    fields[1] = print_ranges(c->minute, c->minute_count, arena);
+    fields[2] = print_ranges(c->hour, c->hour_count, arena);
+    fields[3] = print_ranges(c->day_of_month, c->day_of_month_count, arena);
+    fields[4] = print_ranges(c->month, c->month_count, arena);
+    fields[5] = print_ranges(c->day_of_week, c->day_of_week_count, arena);
+    fields[6] = print_ranges(c->year, c->year_count, arena);
+}
+
+/* The fields as a cron text, or as a calendar of texts: both mean the same. */
+static const pb_schedule_StructuredCalendarSpec *parse_fields(struct fixture *f, const struct str *fields, bool is_cron)
+{
+    f->in = (pb_schedule_ScheduleSpec){0};
+    if (is_cron) {
+        struct str text = fields[0];
+        for (int i = 1; i < FIELDS; i++) text = arena_printf(&f->arena, "%.*s %.*s", STR_ARG(text), STR_ARG(fields[i]));
+        PB_PUSH(&f->arena, &f->in, cron_string) = text;
+    } else {
+        pb_schedule_CalendarSpec *c = PB_PUSH_NEW(&f->arena, &f->in, calendar);
+        *c = (pb_schedule_CalendarSpec){.second = fields[0], .minute = fields[1], .hour = fields[2], .day_of_month = fields[3], .month = fields[4],
+                                        .day_of_week = fields[5], .year = fields[6]};
+    }
+    check(build(f, NULL) == ERR_NONE);
+    check_int(f->canonical->structured_calendar_count, 1);
+    return f->canonical->structured_calendar[0];
+}
+
+TEST(parse_print_parse_gives_the_same_calendar)
+{
+    struct prng prng;
+    prng_init(&prng, 11);
+    for (int i = 0; i < 2000; i++) {
+        struct fixture f;
+        struct str fields[FIELDS], printed[FIELDS];
+        begin(&f);
+        for (int k = 0; k < FIELDS; k++) fields[k] = random_field(&prng, k, &f.arena);
+        bool is_cron = prng_chance(&prng, 2);
+        const pb_schedule_StructuredCalendarSpec *first = parse_fields(&f, fields, is_cron);
+        print_calendar(first, printed, &f.arena);
+        test_row = arena_cstr(&f.arena, arena_printf(&f.arena, "%s %.*s %.*s %.*s %.*s %.*s %.*s %.*s", is_cron ? "cron" : "calendar", STR_ARG(fields[0]), STR_ARG(fields[1]),
+                                                     STR_ARG(fields[2]), STR_ARG(fields[3]), STR_ARG(fields[4]), STR_ARG(fields[5]), STR_ARG(fields[6])));
+        instant begun = {INT64_C(1700000000) * NS_PER_S}, at_first = begun, at_other = begun;
+        struct spec *spec = f.spec;
+        const pb_schedule_StructuredCalendarSpec *other = parse_fields(&f, printed, !is_cron);
+        check(PB_EQUAL(pb_schedule_StructuredCalendarSpec, first, other));
+        for (int n = 0; n < 5 && at_first.ns != INSTANT_NEVER.ns; n++) {
+            at_first = spec_next(spec, at_first).at;
+            at_other = spec_next(f.spec, at_other).at;
+            check_int(at_first.ns, at_other.ns);
+        }
+        arena_fini(&f.arena);
+    }
+    test_row = NULL;
 }
 
 TEST(excluded_calendars_start_and_end_take_times_away)
