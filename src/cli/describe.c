@@ -219,7 +219,11 @@ int run_workflow_describe(struct cli *cli)
         if (!CALL(cli, ws_GetWorkflowExecutionHistory, &ask, &page)) return cli_fail_call(cli, "getting the close event");
         if (page->history != NULL && page->history->events_count != 0) close = page->history->events[page->history->events_count - 1];
     }
-    if (cli_is_json(cli)) return describe_json(cli, d, cli->f.raw ? NULL : close);
+    if (cli->f.raw && cli->format == FORMAT_TEXT) {
+        cli->format = FORMAT_JSON;
+        cli->f.no_shorthand = true;
+    }
+    if (cli_is_json(cli)) return describe_json(cli, d, close);
     if (cli->format == FORMAT_TEXT) put_info(cli, d);
     put_callbacks(cli, d);
     if (close == NULL) {

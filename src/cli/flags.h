@@ -68,7 +68,7 @@
     X(STRING, fairness_weight, "fairness-weight", 0, "NUMBER", "the share of this key [1]")                                      \
     X(FLAG, detailed, "detailed", 0, NULL, "show each event with all its fields")                                                \
     X(FLAG, follow, "follow", 'f', NULL, "go on until the workflow is closed")                                                   \
-    X(FLAG, raw, "raw", 0, NULL, "show everything the server answers")                                                           \
+    X(FLAG, raw, "raw", 0, NULL, "show everything the server answers, as text too")                                              \
     X(FLAG, reset_points, "reset-points", 0, NULL, "show the points to which a reset can go")                                    \
     X(STRING, signal_name, "name", 0, "NAME", "the signal")                                                                      \
     X(STRING, signal_type, "signal-name", 0, "NAME", "the signal")                                                               \

@@ -245,7 +245,15 @@ int run_workflow_execute(struct cli *cli)
     json_put_key(&w, STR("durationMillis"));
     buf_printf(w.out, "%" PRId64, took.ns / NS_PER_MS);
     cli_say(cli, "%s", "");
-    return finish(cli, &w, workflow_put_outcome(cli, &w, close, &took_text));
+    int status = workflow_put_outcome(cli, &w, close, &took_text);
+    if (cli->f.detailed && cli_is_json(cli)) {
+        struct pb_history_History history = {0};
+        cli->f.run_id = run_id;
+        if (!workflow_history(cli, &history.events, &history.events_count)) return 1;
+        json_put_key(&w, STR("history"));
+        if (pb_json_put(&pb_history_History_type, &history, 0, &w) != ERR_NONE) json_put_raw(&w, STR("null"));
+    }
+    return finish(cli, &w, status);
 }
 
 int run_workflow_result(struct cli *cli)

@@ -46,7 +46,7 @@ NEWER = (".events[].workflowExecutionSignaledEventAttributes.requestId", ".names
          ".workerHeartbeat.environment", ".workerHeartbeat.hostInfo.workerGroupingKey")
 OLDER = (".workerHeartbeat.hostInfo.processKey",)  # what was called otherwise then
 
-# In order; {w} is the workflow id, different for each program. The second column is the exit status; "same" where our server has not
+# In order; ~ is a space inside a word, {w} is the workflow id, different for each program. The second column is the exit status; "same" where our server has not
 # got the method yet: 0 on the official server, and here the two programs have to agree.
 SERVER_ROWS = [
     ("workflow start --type Collects -t {q} -w {w}", 0),
@@ -96,6 +96,28 @@ SERVER_ROWS = [
     ("workflow list --output yaml", 1),
 ]
 SERVER_ROWS += [
+    ("workflow describe -w {w}-hello --raw", 0),
+    ("workflow describe -w {w}-hello --reset-points", 0),
+    ("workflow result -w {w}-hello --no-json-shorthand-payloads", 0),
+    ("workflow query -w {w}-hello --type count --reject-condition not_open", 1),
+    ("workflow execute --type SayHello -t {q} -w {w}-hello2 --input \"Ada\" --no-json-shorthand-payloads --memo note=\"text\" --static-summary text --priority-key 2 --detailed", 0),
+    ("workflow execute --type SayHello -t {q} -w {w}-hello3 --input \"Ada\" --input-meta encoding=json/plain --input-meta more=x --execution-timeout 1m --run-timeout 50s --detailed", 0),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-bytes --input AAA= --input-base64 --input-meta encoding=binary/plain", 0),
+    ("workflow show -w {w}-bytes", 0),
+    ("workflow execute --type Continues -t {q} -w {w}-new --input 2", 0),
+    ("workflow show -w {w}-hello2 --follow", 0),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-late --input 1 --start-delay 1h --id-reuse-policy RejectDuplicate --id-conflict-policy Fail", 0),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-cron --input 1 --cron 0~3~*~*~*", 0),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-bad --input 1 --id-reuse-policy Sometimes", 1),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-bad --input 1 --start-delay soon", 1),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-bad --input 1 --input-file /nonexistent", 1),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-bad --memo note=text", 1),
+    ("workflow start --type Sleeps -t nobody-polls -w {w}-bad --search-attribute Nowhere=1", 1),
+    ("workflow describe -w {w}-late", 0),
+    ("workflow signal-with-start --type Collects -t {q} -w {w}-sws2 --signal-name add --signal-input \"x\" --signal-input-meta a=b", 0),
+    ("workflow count --query GROUP~BY~ExecutionStatus", 0),
+    ("workflow list --limit 3", 0),
+    ("workflow list --query ExecutionStatus~=~'Completed' --limit 2 -o jsonl --output jsonl", 0),
     ("workflow execute-update-with-start --type Adds -t {q} -w {w}-upd --update-name add --update-input 3 --id-conflict-policy UseExisting", 0),
     ("workflow execute-update-with-start --type Adds -t {q} -w {w}-upd --update-name add --update-input 3", 1),
     ("workflow execute-update-with-start --type Adds -t {q} -w {w}-upd --update-name refuse --id-conflict-policy UseExisting", 1),
@@ -125,7 +147,7 @@ SERVER_ROWS += [
     ("workflow start --type Delegates -t {q} -w {w}-act2", 0),
     ("activity fail -w {w}-act2 --activity-id work --reason no --detail 4", 0),
     ("workflow result -w {w}-act2", 1),
-    ("schedule create -s {w}-s -w {w}-sw --type Sleeps -t nobody-polls --interval 1h/5m --cron 30_3_*_*_* --calendar {{\"hour\":\"3\",\"comment\":\"c\"}} --time-zone Europe/Berlin "
+    ("schedule create -s {w}-s -w {w}-sw --type Sleeps -t nobody-polls --interval 1h/5m --cron 30~3~*~*~* --calendar {{\"hour\":\"3\",\"comment\":\"c\"}} --time-zone Europe/Berlin "
      "--schedule-memo a=1 --memo b=2 --input 3 --notes note --remaining-actions 5 --catchup-window 1m --jitter 1s --static-summary text --pause-on-failure", 0),
     ("schedule create -s {w}-s --type Sleeps -t nobody-polls", 1),
     ("schedule create -s {w}-s2 --type Sleeps -t nobody-polls --interval nonsense", 1),
@@ -298,8 +320,8 @@ async def activity_is_started(client, workflow_id):
 
 def difference(ours, theirs):
     """The keys that only one of two documents has, without those that came or went with the API."""
-    more = {key for key in keys(ours) - keys(theirs) if not key.removeprefix("[]").startswith(NEWER)}
-    return more | {key for key in keys(theirs) - keys(ours) if not key.removeprefix("[]").startswith(OLDER)}
+    more = {key for key in keys(ours) - keys(theirs) if not key.lstrip("[]").startswith(NEWER)}
+    return more | {key for key in keys(theirs) - keys(ours) if not key.lstrip("[]").startswith(OLDER)}
 
 
 async def compare(address, client, queue, home, takes_all):
@@ -309,14 +331,15 @@ async def compare(address, client, queue, home, takes_all):
     for row, status in SERVER_ROWS:
         answers, codes = {}, {}
         for name, program in programs:
-            words = [word.replace("_", " ") if "_*_" in word else word for word in row.format(q=queue, w=f"w-{name}").split()]
+            words = [word.replace("~", " ") for word in row.format(q=queue, w=f"w-{name}").split()]
             tail = [] if "--output" in row else ["-o", "json"]
             code, out, err = await run(program, home, *words, *tail, "--address", address)
             wanted = [status] if status != "same" else [0] if takes_all else [0, 1]
             if code not in wanted or (code != 0 and not err.strip()):
                 problems.append((name, row, code, err[-500:]))
             codes[name] = code
-            answers[name] = json.loads(out) if code == 0 and out.strip() else None
+            lines = out.splitlines() if "jsonl" in row else [out]
+            answers[name] = [json.loads(line) for line in lines if line.strip()] if code == 0 else None
             if row.startswith("workflow start --type Delegates"):
                 await activity_is_started(client, words[words.index("-w") + 1])
         if len(answers) == 2:
