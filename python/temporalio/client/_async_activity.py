@@ -173,6 +173,6 @@ class AsyncActivityHandle(WithSerializationContext):
         if type(self).__init__ is not AsyncActivityHandle.__init__:
             raise TypeError(
                 f"{type(self).__qualname__} has a constructor of its own, so "
-                "the class has to override with_context, which makes another instance of it"
+                "you must override with_context to return an instance of your class"
             )
         return type(self)(self._client, self._id_or_token, converter)
