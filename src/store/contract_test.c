@@ -1,6 +1,7 @@
 /* The store contract (store.h), sentence by sentence, over every store of this machine. */
 #include "base/test.h"
 #include "store/contract.h"
+#include "store/lease.h"
 #include "visibility/query.h"
 
 #include <pthread.h>
@@ -262,6 +263,24 @@ TEST(what_stands_behind_a_failure_fails_even_when_recover_comes_first)
             check_kv(&w, keys[i], i < 10 ? "v" : NULL);
         }
     }
+}
+
+TEST(what_failed_before_a_recover_and_is_told_of_after_it_fails_nothing_else)
+{
+    struct leases leases = {0};
+    struct lease *lease = lease_of(&leases, 0);
+    lease_acquire(lease);
+    struct store_op op = {.kind = STORE_KV_PUT, .item_kind = SPACE_META, .key = STR("k"), .bytes = STR("v")};
+    struct store_commit first = {.lease_epoch = 1, .ops = &op, .op_count = 1, .sequence = 10}, behind = first, after = first;
+    behind.sequence = 15;
+    after.sequence = 21;
+    lease_note(lease, &first, ERR_STORE);
+    check_int(lease_admit(lease, &behind), ERR_STORE);
+    lease_recover(lease, 20);
+    lease_note(lease, &behind, ERR_STORE);
+    check_int(lease_admit(lease, &after), ERR_NONE);
+    check_int(lease_admit(lease, &behind), ERR_STORE);
+    leases_fini(&leases);
 }
 
 TEST(a_stale_lease_is_refused_and_harms_nobody)

@@ -58,7 +58,8 @@ static void raise_to(int64_t *max, int64_t value)
 void lease_note(struct lease *lease, const struct store_commit *commit, err result)
 {
     if (result != ERR_NONE) {
-        if (commit->lease_epoch == lease->epoch && lease->failed == ERR_NONE) lease->failed = result;
+        bool is_new = commit->sequence > lease->doubt_through; /* one that shares the failure before a recover may be told of after it */
+        if (commit->lease_epoch == lease->epoch && lease->failed == ERR_NONE && is_new) lease->failed = result;
         return;
     }
     for (size_t i = 0; i < commit->op_count; i++) {
