@@ -289,15 +289,18 @@ async def test_what_is_refused(client, changes, words):
     assert error.value.status == RPCStatusCode.NOT_FOUND
 
 
-async def kill(server) -> Client:
-    server.kill()
+async def restart(server, is_kill: bool = True) -> Client:
+    if is_kill:
+        server.kill()
+    else:
+        assert server.stop() == 0, server.log.read_text()
     server.start()
     client = await Client.connect(server.address)
     await client.workflow_service.list_batch_operations(ListBatchOperationsRequest(namespace="default"), retry=True)
     return client
 
 
-async def test_a_job_goes_on_after_kills_and_does_nothing_twice(server, client):
+async def test_a_job_goes_on_after_kills_and_stops_and_does_nothing_twice(server, client):
     prefix = await start_many(client, 250)
     signal = await start(client, prefix, signal_operation=BatchOperationSignal(signal="go", identity="x"), max_operations_per_second=100)
 
@@ -307,9 +310,9 @@ async def test_a_job_goes_on_after_kills_and_does_nothing_twice(server, client):
 
         await eventually(look)
 
-    for at_least in (30, 130):
+    for at_least, is_kill in ((30, True), (90, False), (150, True)):
         await progress(at_least)
-        client = await kill(server)
+        client = await restart(server, is_kill)
     await completed(client, signal, 250)
     for i in range(250):
         events = [e.event_type async for e in client.get_workflow_handle(f"{prefix}{i}").fetch_history_events()]
@@ -320,7 +323,7 @@ async def test_a_job_goes_on_after_kills_and_does_nothing_twice(server, client):
         return (await describe(client, terminate)).complete_operation_count >= 20
 
     await eventually(begun)
-    client = await kill(server)
+    client = await restart(server)
     await completed(client, terminate, 250)
     assert await count(client, f"WorkflowId STARTS_WITH '{prefix}' AND ExecutionStatus = 'Running'") == 0
     # what is closed is still there, ids and row numbers are not given out again
