@@ -131,6 +131,14 @@ static void append_literal(struct buf *out, struct str text)
     buf_append_byte(out, '\'');
 }
 
+static bool check_times(struct rpc *rpc, const pb_filter_StartTimeFilter *times)
+{
+    if (times == NULL || times->earliest_time == NULL || times->latest_time == NULL || !instant_before(pb_instant(times->latest_time), pb_instant(times->earliest_time)))
+        return true;
+    rpc_error(rpc, ERR_INVALID, "the earliest time of the filter is after its latest");
+    return false;
+}
+
 static void append_times(struct buf *out, const char *attribute, const pb_filter_StartTimeFilter *times)
 {
     if (times == NULL) return;
@@ -162,6 +170,7 @@ static void list_open(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_ListOpenWorkflowExecutionsRequest *q = rpc->request;
     struct buf text = {0};
+    if (!check_times(rpc, q->start_time_filter)) return;
     buf_printf(&text, "ExecutionStatus = 'Running'");
     append_times(&text, "StartTime", q->start_time_filter);
     list_by_filters(f, rpc, &text, q->filters_case == pb_ws_ListOpenWorkflowExecutionsRequest_execution_filter_tag ? q->execution_filter : NULL,
@@ -172,6 +181,7 @@ static void list_closed(struct frontend *f, struct rpc *rpc)
 {
     const pb_ws_ListClosedWorkflowExecutionsRequest *q = rpc->request;
     struct buf text = {0};
+    if (!check_times(rpc, q->start_time_filter)) return;
     if (q->filters_case == pb_ws_ListClosedWorkflowExecutionsRequest_status_filter_tag) {
         const char *name = visibility_status_name(q->status_filter->status);
         if (name == NULL || q->status_filter->status == WORKFLOW_EXECUTION_STATUS_RUNNING) {
