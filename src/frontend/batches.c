@@ -788,6 +788,7 @@ void batches_wake(struct frontend *f)
 {
     struct batch_job *job;
     for (size_t at = 0; (job = map_next(&f->batches->jobs, &at, NULL)) != NULL;) heap_put(&f->batches->wakes, &job->wake, f->now);
+    f->batches->next_sweep = f->now;
     if (f->env.rearm != NULL) f->env.rearm(f->env.arg);
 }
 

@@ -24,7 +24,7 @@ void batches_destroy(struct batches *all);
 void batches_start(struct frontend *f, void (*done)(struct frontend *f, err result));
 instant batches_next_due(const struct frontend *f); /* INSTANT_NEVER while it does not serve */
 void batches_tick(struct frontend *f);
-void batches_wake(struct frontend *f); /* something has changed that they look at */
+void batches_wake(struct frontend *f); /* a namespace is deleted, or gone: its jobs end, and their rows go */
 size_t batches_open_count(const struct frontend *f);
 
 /* For batch.c: each answers the rpc. `query`: of the executions, printed from what was parsed; empty when they are listed. */

@@ -1,6 +1,7 @@
 #include "frontend/namespace_delete.h"
 
 #include "base/log.h"
+#include "frontend/batches.h"
 #include "frontend/inner.h"
 #include "frontend/queue_config.h"
 #include "store/store.h"
@@ -160,6 +161,7 @@ static void row_deleted(struct shard_write *write, err result)
     log_info("namespaces", "a deleted namespace is gone", "name", arena_cstr(&arena, ns->name), "executions", arena_cstr(&arena, arena_printf(&arena, "%" PRId64, d->deleted)));
     arena_fini(&arena);
     namespace_forget(f, d->key);
+    batches_wake(f);
     deletion_free(d);
 }
 
