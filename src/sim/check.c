@@ -1,5 +1,6 @@
 /* sim/check.c: what must always hold. A model of the durable state grows with each durable commit; every answer of the
  * server is held against it at the moment it leaves, and everything at the end. */
+#include "proto/perdure/schedule.h"
 #include "sim/sim.h"
 
 #include <stdlib.h>
@@ -28,8 +29,12 @@ struct run_model {
 
 struct promise { char *workflow_id, *text; }; /* a signal that was acknowledged */
 
+/* All that have had one schedule id, one after the other. A start that is under way when its schedule is deleted may happen or not. */
+struct schedule_model { int64_t begun, told, unsure; char *entity_id; int64_t entity_told, entity_starting; };
+
 struct checker {
     struct sim *sim;
+    struct map schedules;            /* schedule id -> struct schedule_model */
     struct map_u64 runs;
     struct map by_run_id;
     struct map open;                 /* workflow id -> run_model that is open */
@@ -77,6 +82,12 @@ void checker_destroy(struct sim *sim)
     map_fini(&c->open);
     map_fini(&c->promises);
     map_fini(&c->operated);
+    struct schedule_model *schedule;
+    for (size_t at = 0; (schedule = map_next(&c->schedules, &at, NULL)) != NULL;) {
+        free(schedule->entity_id);
+        free(schedule);
+    }
+    map_fini(&c->schedules);
     map_u64_fini(&c->results);
     free(c);
 }
@@ -163,6 +174,68 @@ static void see_activity(struct checker *c, struct run_model *run, const pb_hist
     map_u64_put(&run->activity_of, (uint64_t)e->event_id, activity);
 }
 
+/* ---- schedules: what they say they have started, and what has begun ---- */
+
+static struct schedule_model *schedule_model(struct checker *c, struct str id)
+{
+    struct schedule_model *m = map_get(&c->schedules, id);
+    if (m != NULL) return m;
+    m = xcalloc(1, sizeof *m);
+    map_put(&c->schedules, id, m);
+    return m;
+}
+
+static void schedule_over(struct schedule_model *m)
+{
+    m->told += m->entity_told;
+    m->unsure += m->entity_starting;
+    m->entity_told = m->entity_starting = 0;
+    free(m->entity_id);
+    m->entity_id = NULL;
+}
+
+static void see_schedule(struct checker *c, const struct store_op *op)
+{
+    struct schedule_model *m = schedule_model(c, str_skip(op->key, 17));
+    if (op->kind == STORE_KV_DELETE) {
+        schedule_over(m);
+        return;
+    }
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    pb_store_ScheduleEntity *s;
+    if (PB_DECODE(&arena, op->bytes, pb_store_ScheduleEntity, &s) != ERR_NONE) sim_fail(c->sim, "a stored schedule does not decode");
+    if (m->entity_id != NULL && !str_equal_c(s->entity_id, m->entity_id)) schedule_over(m);
+    if (m->entity_id == NULL) {
+        m->entity_id = xcalloc(1, s->entity_id.size + 1);
+        memcpy(m->entity_id, s->entity_id.data, s->entity_id.size);
+    }
+    m->entity_told = s->info->action_count;
+    m->entity_starting = (int64_t)s->starting_count;
+    arena_fini(&arena);
+}
+
+/* "schedule-w3-2025-06-15T15:08:44Z", begun by its schedule and not going on from another run. */
+static void see_start(struct checker *c, const struct run_model *run, const pb_history_WorkflowExecutionStartedEventAttributes *a)
+{
+    enum { SUFFIX = 21 };
+    struct str id = str_of(run->workflow_id);
+    if (!str_starts_with(id, STR("schedule-")) || id.size <= SUFFIX || !str_is_empty(a->continued_execution_run_id) || a->parent_workflow_execution != NULL) return;
+    schedule_model(c, (struct str){id.data, id.size - SUFFIX})->begun++;
+}
+
+/* Neither lost nor twice. */
+static void end_schedules(struct checker *c)
+{
+    struct schedule_model *m;
+    struct str id;
+    for (size_t at = 0; (m = map_next(&c->schedules, &at, &id)) != NULL;) {
+        int64_t told = m->told + m->entity_told, most = told + m->unsure + m->entity_starting;
+        if (m->begun < told || m->begun > most)
+            sim_fail(c->sim, "%.*s has begun %" PRId64 " workflows and says it was %" PRId64 " to %" PRId64, STR_ARG(id), m->begun, told, most);
+    }
+}
+
 static void see_event(struct checker *c, struct run_model *run, const pb_history_HistoryEvent *e)
 {
     must(c, e->event_id == run->next_event_id, run, e->event_id, "does not follow the one before");
@@ -175,6 +248,7 @@ static void see_event(struct checker *c, struct run_model *run, const pb_history
         must(c, e->event_id == 1, run, e->event_id, "starts the run again");
         run->has_callback = e->workflow_execution_started_event_attributes->completion_callbacks_count != 0;
         run->is_cron = e->workflow_execution_started_event_attributes->cron_schedule.size != 0;
+        see_start(c, run, e->workflow_execution_started_event_attributes);
         break;
     case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
     case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
@@ -263,6 +337,7 @@ void checker_commit(void *arg, const struct store_commit *commit)
     for (size_t i = 0; i < commit->op_count; i++) {
         const struct store_op *op = &commit->ops[i];
         if (op->kind == STORE_RUN_PUT && map_u64_get(&c->runs, (uint64_t)op->run) == NULL) run_created(c, op);
+        if ((op->kind == STORE_KV_PUT || op->kind == STORE_KV_DELETE) && op->item_kind == SPACE_SCHEDULE) see_schedule(c, op);
     }
     for (size_t i = 0; i < commit->op_count; i++)
         if (commit->ops[i].kind == STORE_BRANCH_REF) see_reset(c, &commit->ops[i]);
@@ -577,4 +652,5 @@ void checker_end(struct sim *sim)
         must(c, !is_owed(run), run, run->next_event_id, "is the end of a chain, and nobody was told");
     end_results(c);
     end_messages(c);
+    end_schedules(c);
 }

@@ -332,4 +332,11 @@ async def test_a_job_goes_on_after_kills_and_stops_and_does_nothing_twice(server
     assert error.value.status == RPCStatusCode.ALREADY_EXISTS
     third = await start(client, prefix, deletion_operation=BatchOperationDeletion())
     await completed(client, third, 250)
-    assert {i.job_id for i in await jobs_of(client)} == {signal, terminate, third}
+    paged, token = [], b""
+    while True:
+        reply = await client.workflow_service.list_batch_operations(ListBatchOperationsRequest(namespace="default", page_size=2, next_page_token=token))
+        paged += [i.job_id for i in reply.operation_info]
+        token = reply.next_page_token
+        if not token:
+            break
+    assert paged == [third, terminate, signal]
