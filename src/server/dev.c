@@ -7,7 +7,9 @@
 #include "server/server.h"
 #include "visibility/attribute.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +166,7 @@ static void warn_of_flags(const struct dev_flags *flags)
     if (flags->has_ui || !str_is_empty(flags->ui_ip)) log_warn("server", "there is no web page in this release; its flags have no effect", "flag", "--ui-port, --ui-ip");
     if (flags->has_http) log_warn("server", "there is no HTTP API in this release", "flag", "--http-port");
     if (flags->has_metrics) log_warn("server", "there is no metrics endpoint in this release", "flag", "--metrics-port");
+    if (flags->log_config_flag) log_warn("server", "there is no configuration beside the flags", "flag", "--log-config");
     if (flags->sqlite_pragmas.count != 0) log_warn("server", "the database's settings are fixed", "flag", "--sqlite-pragma");
 }
 
@@ -174,7 +177,8 @@ static void on_ready(void *arg)
     struct dev *d = arg;
     const struct dev_flags *f = d->flags;
     printf("Perdure %s is ready.\n\n", PERDURE_VERSION);
-    printf("  Address     %.*s:%d%s\n", STR_ARG(f->ip), server_port(d->server), str_is_empty(f->tls_cert) ? "" : "  (TLS)");
+    bool is_six = memchr(f->ip.data, ':', f->ip.size) != NULL;
+    printf("  Address     %s%.*s%s:%d%s\n", is_six ? "[" : "", STR_ARG(f->ip), is_six ? "]" : "", server_port(d->server), str_is_empty(f->tls_cert) ? "" : "  (TLS)");
     if (!str_is_empty(f->db_filename)) printf("  File        %.*s\n", STR_ARG(f->db_filename));
     else printf("  File        none: everything is gone when it stops; --db-filename FILE keeps it\n");
     printf("  Namespaces  default");
@@ -221,7 +225,6 @@ static int run(const struct dev_flags *flags, struct server_options *options, st
     struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is an error of the write, not the end of the server */
-    log_set_clock(wall_now);
     if (getrandom(&options->seed, sizeof options->seed, 0) != sizeof options->seed) options->seed = (uint64_t)wall_now().ns;
     d.loop = loop_create();
     if (d.loop == NULL) {
@@ -245,6 +248,23 @@ static int run(const struct dev_flags *flags, struct server_options *options, st
     return d.exit_status;
 }
 
+/* An address as it stands; a name becomes its first address, that of IPv4 before others. */
+static bool resolve(struct dev_flags *f, struct arena *arena)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    char text[INET6_ADDRSTRLEN] = "";
+    const char *name = arena_cstr(arena, f->ip);
+    unsigned char bytes[16];
+    if (inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1) return true;
+    int failed = getaddrinfo(name, NULL, &hints, &found);
+    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next)
+        if (text[0] == '\0' || a->ai_family == AF_INET) getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+    if (found != NULL) freeaddrinfo(found);
+    if (text[0] == '\0') log_problem(arena_printf(arena, "--ip %s: %s", name, failed != 0 ? gai_strerror(failed) : "it has no address").data);
+    else f->ip = arena_str(arena, str_of(text));
+    return text[0] != '\0';
+}
+
 static const struct command_help help = {
     .usage = "perdure server start-dev [flags]",
     .summary = "Starts a server on this machine: one process, no set-up. Without --db-filename everything is kept in memory.",
@@ -261,7 +281,7 @@ int server_start_dev(int argc, char **argv)
     const struct option_row rows[] = {
         {"db-filename", 'f', OPTION_STRING, &f.db_filename, "FILE", "keep everything in this file; made when missing", NULL},
         {"port", 'p', OPTION_INT, &f.port, "PORT", "port of the gRPC service (7233); 0 takes a free one", NULL},
-        {"ip", 0, OPTION_STRING, &f.ip, "ADDRESS", "address to listen at (127.0.0.1)", NULL},
+        {"ip", 0, OPTION_STRING, &f.ip, "ADDRESS", "address to listen at, or its name (127.0.0.1)", NULL},
         {"namespace", 'n', OPTION_STRINGS, &f.namespaces, "NAME", "make this namespace as well as \"default\"; may be repeated", NULL},
         {"search-attribute", 0, OPTION_STRINGS, &f.search_attributes, "NAME=TYPE", "register a search attribute in the namespaces made now; may be repeated", NULL},
         {"dynamic-config-value", 0, OPTION_STRINGS, &f.dynamic_config, "KEY=VALUE", "set a limit by its dynamic config key; may be repeated", NULL},
@@ -322,7 +342,8 @@ int server_start_dev(int argc, char **argv)
         arena_fini(&arena);
         return status;
     }
-    is_good = set_logging(&f) && read_tls(&f, &arena, &options.tls);
+    log_set_clock(wall_now);
+    is_good = set_logging(&f) && resolve(&f, &arena) && read_tls(&f, &arena, &options.tls);
     for (size_t i = 0; is_good && i < f.search_attributes.count; i++) is_good = check_search_attribute(f.search_attributes.items[i], &arena);
     for (size_t i = 0; is_good && i < f.dynamic_config.count; i++) is_good = set_dynamic_config(&options, f.dynamic_config.items[i], &arena);
     if (is_good) {

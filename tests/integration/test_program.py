@@ -31,6 +31,16 @@ def test_a_wrong_flag_is_named():
     assert "NAME=TYPE" in out.stderr
 
 
+def test_the_address_may_be_a_name(tmp_path):
+    s = Server(tmp_path, "--ip", "localhost", "--log-config", "--output", "json")
+    s.start()
+    assert s.stop() == 0
+    text = s.log.read_text()
+    assert s.address in text and "--log-config" in text and "1970" not in text
+    out = run("server", "start-dev", "--ip", "nowhere.invalid")
+    assert out.returncode == 1 and "nowhere.invalid" in out.stderr
+
+
 def test_ready_text_and_clean_stop_on_ctrl_c(tmp_path):
     s = Server(tmp_path)
     s.start()
