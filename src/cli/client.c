@@ -55,13 +55,15 @@ const char *cli_variable(enum flag flag)
 
 static bool is_true(struct str s) { return str_equal_c(s, "true") || str_equal_c(s, "1"); }
 
-static void settle(struct cli *cli, enum flag flag, struct str value)
+/* False: the value does not fit the flag, and that was said. */
+static bool settle(struct cli *cli, enum flag flag, struct str value, const char *from)
 {
-    if (cli->given[flag] || str_is_empty(value)) return;
-    void *target = (char *)&cli->f + flag_rows[flag].offset;
+    if (cli->given[flag] || str_is_empty(value)) return true;
+    struct option_row row = {.name = flag_rows[flag].name, .kind = flag_rows[flag].kind, .target = (char *)&cli->f + flag_rows[flag].offset};
     cli->given[flag] = true;
-    if (flag_rows[flag].kind == OPTION_FLAG) *(bool *)target = is_true(value);
-    else if (flag_rows[flag].kind == OPTION_STRING) *(struct str *)target = value;
+    if (option_store(&row, arena_cstr(cli->arena, value), cli->arena)) return true;
+    cli_fail(cli, "%s: %s wants %s, not \"%.*s\"", from, row.name, option_wants(row.kind), STR_ARG(value));
+    return false;
 }
 
 static void add_header(struct cli *cli, struct str name, struct str value)
@@ -75,9 +77,10 @@ static void add_header(struct cli *cli, struct str name, struct str value)
 
 extern char **environ;
 
-static void settle_from_variables(struct cli *cli)
+static bool settle_from_variables(struct cli *cli)
 {
-    for (size_t i = 0; i < countof(sources); i++) settle(cli, sources[i].flag, str_of(getenv(sources[i].variable)));
+    for (size_t i = 0; i < countof(sources); i++)
+        if (!settle(cli, sources[i].flag, str_of(getenv(sources[i].variable)), sources[i].variable)) return false;
     struct str prefix = STR("TEMPORAL_GRPC_META_");
     for (char **variable = environ; *variable != NULL; variable++) {
         struct str key, value;
@@ -86,6 +89,7 @@ static void settle_from_variables(struct cli *cli)
         for (char *c = name; *c != '\0'; c++) *c = *c == '_' ? '-' : (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
         add_header(cli, str_of(name), value);
     }
+    return true;
 }
 
 static bool settle_from_files(struct cli *cli)
@@ -100,16 +104,16 @@ static bool settle_from_files(struct cli *cli)
             return false;
         }
         for (size_t i = 0; i < countof(sources); i++)
-            if (sources[i].key != NULL && settings_get(&settings, group, str_of(sources[i].key), &value)) settle(cli, sources[i].flag, value);
-        if (!cli->given[FLAG_tls] && settings_get(&settings, group, STR("tls.disabled"), &value)) settle(cli, FLAG_tls, is_true(value) ? STR("false") : STR("true"));
-        if (settings_get(&settings, group, STR("tls"), &value)) settle(cli, FLAG_tls, value);
+            if (sources[i].key != NULL && settings_get(&settings, group, str_of(sources[i].key), &value) && !settle(cli, sources[i].flag, value, "the config file")) return false;
+        if (settings_get(&settings, group, STR("tls.disabled"), &value) && !settle(cli, FLAG_tls, is_true(value) ? STR("false") : STR("true"), "the config file")) return false;
+        if (settings_get(&settings, group, STR("tls"), &value) && !settle(cli, FLAG_tls, value, "the config file")) return false;
         for (size_t i = 0; i < settings.count; i++)
             if (str_equal(settings.items[i].group, group) && str_starts_with(settings.items[i].key, STR("grpc_meta.")))
                 add_header(cli, str_skip(settings.items[i].key, strlen("grpc_meta.")), settings.items[i].value);
     }
     if (!environments_load(cli, &settings)) return false;
     for (size_t i = FLAG_NONE + 1; i < FLAG_COUNT; i++)
-        if (settings_get(&settings, environment_name(cli), str_of(flag_rows[i].name), &value)) settle(cli, (enum flag)i, value);
+        if (settings_get(&settings, environment_name(cli), str_of(flag_rows[i].name), &value) && !settle(cli, (enum flag)i, value, "the env file")) return false;
     return true;
 }
 
@@ -123,7 +127,7 @@ static struct str default_identity(struct cli *cli)
 
 bool cli_settle(struct cli *cli)
 {
-    if (!cli->f.disable_config_env) settle_from_variables(cli);
+    if (!cli->f.disable_config_env && !settle_from_variables(cli)) return false;
     if (!settle_from_files(cli)) return false;
     if (str_is_empty(cli->f.address)) cli->f.address = STR("localhost:7233");
     if (str_is_empty(cli->f.namespace)) cli->f.namespace = STR("default");

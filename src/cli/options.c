@@ -55,8 +55,7 @@ static bool bool_parse(const char *text, bool *out)
     return *out || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
 }
 
-/* Stores one value; false when it has not the form that the row wants. */
-static bool store(const struct option_row *row, const char *text, struct arena *arena)
+bool option_store(const struct option_row *row, const char *text, struct arena *arena)
 {
     switch (row->kind) {
     case OPTION_FLAG: return bool_parse(text, row->target);
@@ -81,7 +80,7 @@ static bool store(const struct option_row *row, const char *text, struct arena *
     return false;
 }
 
-static const char *kind_wants(enum option_kind kind)
+const char *option_wants(enum option_kind kind)
 {
     switch (kind) {
     case OPTION_FLAG: return "true or false";
@@ -125,8 +124,8 @@ bool options_parse(const struct option_row *rows, size_t row_count, int argc, ch
         for (size_t i = 0; row == NULL && i < row_count; i++)
             if (rows[i].letter == c) row = &rows[i];
         ensure(row != NULL);
-        if (!store(row, optarg, arena)) {
-            *problem = arena_printf(arena, "--%s wants %s, not \"%s\"", row->name, kind_wants(row->kind), optarg != NULL ? optarg : "");
+        if (!option_store(row, optarg, arena)) {
+            *problem = arena_printf(arena, "--%s wants %s, not \"%s\"", row->name, option_wants(row->kind), optarg != NULL ? optarg : "");
             return false;
         }
         if (row->is_given != NULL) *row->is_given = true;

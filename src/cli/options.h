@@ -25,6 +25,10 @@ struct option_row {
     bool *is_given;    /* may be NULL */
 };
 
+/* Stores one value as parsing would; false: it has not the form that the row wants, which option_wants names. */
+bool option_store(const struct option_row *row, const char *text, struct arena *arena);
+const char *option_wants(enum option_kind kind);
+
 struct command_help {
     const char *usage;    /* "perdure server start-dev [flags]" */
     const char *summary;  /* a sentence or two */

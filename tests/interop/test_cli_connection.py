@@ -100,6 +100,9 @@ def test_settings_come_from_variables_profiles_and_environments(program, listene
     run(program, tmp_path, "env", "set", "--env-file", str(env_file), "--env", "prod", "-k", "address", "-v", listener.address)
     run(program, tmp_path, "env", "set", "--env-file", str(env_file), "--env", "prod", "-k", "namespace", "-v", "from-environment")
     assert last_call(program, tmp_path, listener, "--env-file", str(env_file), "--env", "prod")[1].namespace == "from-environment"
+    run(program, tmp_path, "env", "set", "--env-file", str(env_file), "--env", "prod", "-k", "command-timeout", "-v", "soon")
+    code, _, err = run(program, tmp_path, *CANCEL, "--env-file", str(env_file), "--env", "prod")
+    assert code == 1 and "command-timeout" in err
     code, _, err = run(program, tmp_path, *CANCEL, "--config-file", str(profile), "--profile", "missing")
     assert code == 1 and "missing" in err
 
