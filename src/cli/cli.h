@@ -74,6 +74,7 @@ typedef void cli_done(void *arg, bool is_good, void *response);
 bool cli_start(struct cli *cli, size_t method, const void *request, cli_done *done, void *arg, duration wait);
 #define CALL_START(cli, name, request, done, arg, wait) \
     cli_start((cli), pb_##name##_method, (1 ? (request) : (const struct pb_##name##Request *)NULL), (done), (arg), (wait))
+duration cli_time_left(const struct cli *cli, duration wait); /* `wait`, at most what --command-timeout leaves */
 bool cli_is_late(const struct cli *cli); /* --command-timeout is over */
 
 /* Says why on stderr; returns 1. */

@@ -25,6 +25,8 @@ int cli_fail_call(struct cli *cli, const char *doing)
     if (cli->code == GRPC_UNAVAILABLE) hint = "\nIs a server running there? See --address; `perdure server start-dev` starts one.";
     else if (cli->code == GRPC_UNAUTHENTICATED || cli->code == GRPC_PERMISSION_DENIED) hint = "\nSee --api-key and the --tls flags.";
     else if (cli->code == GRPC_DEADLINE_EXCEEDED) hint = "\nThe server did not answer in time; see --command-timeout.";
+    else if (cli->code == GRPC_UNIMPLEMENTED) hint = "\nThis server has no such method, or it is switched off there.";
+    else if (cli->code == GRPC_NOT_FOUND && cli->message.size != 0 && memmem(cli->message.data, cli->message.size, "amespace", 8) != NULL) hint = "\nSee --namespace; `perdure operator namespace list` shows those that are there.";
     return cli_fail(cli, "failed %s: %.*s%s", doing, STR_ARG(cli->message), hint);
 }
 
@@ -229,6 +231,12 @@ static void on_done(void *arg, const struct grpc_response *response)
 
 bool cli_is_late(const struct cli *cli) { return instant_is_set(cli->deadline) && instant_since(cli->deadline, loop_steady(cli->loop)).ns <= 0; }
 
+duration cli_time_left(const struct cli *cli, duration wait)
+{
+    if (!instant_is_set(cli->deadline)) return wait;
+    return duration_max((duration){1}, duration_min(wait, instant_since(cli->deadline, loop_steady(cli->loop))));
+}
+
 static bool start(struct cli *cli, const char *path, const struct pb_message *request_type, const void *request, struct waiting *waiting, duration wait)
 {
     if (cli->client == NULL && !connect_to(cli)) {
@@ -236,8 +244,7 @@ static bool start(struct cli *cli, const char *path, const struct pb_message *re
         cli->message = STR("no connection");
         return false;
     }
-    if (duration_is_zero(wait)) wait = duration_s(30);
-    if (instant_is_set(cli->deadline)) wait = duration_max((duration){1}, duration_min(wait, instant_since(cli->deadline, loop_steady(cli->loop))));
+    wait = cli_time_left(cli, duration_is_zero(wait) ? duration_s(30) : wait);
     if (codec_is_used(cli)) {
         void *copy = pb_clone(request_type, request, cli->arena);
         if (!codec_apply(cli, true, request_type, copy)) return false;

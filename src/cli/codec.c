@@ -85,7 +85,7 @@ static bool convert(struct cli *cli, bool encodes, struct pb_common_Payload ***p
     bool is_good = read_headers(cli, &headers);
     if (is_good) {
         err e = pb_json_write(&pb_common_Payloads_type, &payloads, 0, &body);
-        if (e == ERR_NONE) e = http_post_wait(cli->loop, url_of(cli, encodes), buf_view(&headers), buf_view(&body), duration_s(30), cli->arena, &error, &text);
+        if (e == ERR_NONE) e = http_post_wait(cli->loop, url_of(cli, encodes), buf_view(&headers), buf_view(&body), cli_time_left(cli, duration_s(30)), cli->arena, &error, &text);
         if (e == ERR_NONE) e = PB_JSON_READ(cli->arena, text, pb_common_Payloads, PB_JSON_IGNORE_UNKNOWN, &error, &answer);
         if (e != ERR_NONE) is_good = fail(cli, error_message(&error));
         else if (answer->payloads_count != count) is_good = fail(cli, arena_printf(cli->arena, "it answered %zu payloads for %zu", answer->payloads_count, count));

@@ -190,6 +190,34 @@ static void fit(size_t *widths, const size_t *least, size_t count, size_t room)
     }
 }
 
+/* The colour of a state, in a column or a line that holds states. NULL: none. */
+static const char *state_color(const char *title, struct str cell)
+{
+    static const struct { const char *word, *color; } colors[] = {
+        {"Running", "\033[34m"}, {"Completed", "\033[32m"}, {"COMPLETED", "\033[32m"}, {"Failed", "\033[31m"}, {"FAILED", "\033[31m"}, {"Terminated", "\033[31m"}, {"TERMINATED", "\033[31m"},
+        {"TimedOut", "\033[31m"}, {"TIMEOUT", "\033[31m"}, {"Canceled", "\033[33m"}, {"CANCELED", "\033[33m"}, {"Paused", "\033[33m"}, {"ContinuedAsNew", "\033[36m"},
+    };
+    if (strcmp(title, "Status") != 0 && strcmp(title, "State") != 0) return NULL;
+    for (size_t i = 0; i < countof(colors); i++)
+        if (str_equal_c(cell, colors[i].word)) return colors[i].color;
+    return NULL;
+}
+
+static void write_row(const struct cli_table *table, const struct str *cells, const size_t *widths, bool has_color, struct buf *out)
+{
+    bool is_card = table->titles == NULL;
+    for (size_t i = 0; i < table->column_count; i++) {
+        bool is_label = is_card && i == 0;
+        const char *title = !is_card ? table->titles[i] : is_label ? "" : arena_cstr(table->cli->arena, cells[0]);
+        const char *color = !has_color ? NULL : is_label ? "\033[1m" : state_color(title, cells[i]);
+        buf_append_str(out, STR("  "));
+        if (color != NULL) buf_append_str(out, str_of(color));
+        write_cell(cells[i], widths[i], i + 1 < table->column_count, out);
+        if (color != NULL) buf_append_str(out, STR("\033[0m"));
+    }
+    buf_append_byte(out, '\n');
+}
+
 void cli_table_write(struct cli_table *table, int width, bool has_color, struct buf *out)
 {
     size_t widths[COLUMNS_MAX] = {0}, least[COLUMNS_MAX] = {0}, count = table->column_count;
@@ -215,16 +243,7 @@ void cli_table_write(struct cli_table *table, int width, bool has_color, struct 
     }
     if (has_titles) buf_append_byte(out, '\n');
     if (table->widths != NULL) memcpy(table->widths, widths, count * sizeof *widths);
-    for (size_t row = 0; row < table->row_count; row++) {
-        for (size_t i = 0; i < count; i++) {
-            bool is_label = is_card && i == 0;
-            buf_append_str(out, STR("  "));
-            if (is_label && has_color) buf_append_str(out, STR("\033[1m"));
-            write_cell(table->cells[row * count + i], widths[i], i + 1 < count, out);
-            if (is_label && has_color) buf_append_str(out, STR("\033[0m"));
-        }
-        buf_append_byte(out, '\n');
-    }
+    for (size_t row = 0; row < table->row_count; row++) write_row(table, &table->cells[row * count], widths, has_color, out);
 }
 
 void cli_table_print(struct cli_table *table)

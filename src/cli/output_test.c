@@ -33,6 +33,25 @@ TEST(a_table_fits_the_terminal)
     arena_fini(&arena);
 }
 
+TEST(states_have_colours_where_there_are_colours)
+{
+    static const char *const state_titles[] = {"Status", "Id"};
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    struct cli cli = {.arena = &arena};
+    struct buf out = {0};
+    struct cli_table *table = cli_table_new(&cli, 2, state_titles);
+    cli_table_row(table, STR("Failed"), STR("Failed"));
+    cli_table_row(table, STR("?"), STR("x"));
+    cli_table_write(table, 0, true, &out);
+    check_str(buf_view(&out), "\033[1m  Status\033[0m\033[1m  Id\033[0m\n  \033[31mFailed\033[0m  Failed\n  ?       x\n");
+    buf_clear(&out);
+    cli_table_write(table, 0, false, &out);
+    check_str(buf_view(&out), "  Status  Id\n  Failed  Failed\n  ?       x\n");
+    buf_fini(&out);
+    arena_fini(&arena);
+}
+
 TEST(a_title_is_cut_before_what_stands_below_it)
 {
     static const char *const long_titles[] = {"AVeryLongTitle", "Id"};

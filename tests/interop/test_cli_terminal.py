@@ -175,6 +175,15 @@ async def test_a_question_is_asked_and_its_answer_counts(server, tmp_path):
     assert code == 1 and "--yes" in err
 
 
+async def test_a_namespace_is_removed_only_by_its_name(server, tmp_path):
+    words = ["operator", "namespace", "delete", "-n", "default", "--address", server.address]
+    for typed in ("y\n", "yes\n", "Default\n"):
+        async with Terminal(tmp_path, words, typed=typed) as terminal:
+            assert await terminal.ends() == 1 and "nothing was done" in terminal.text
+    code, _, err = await run(tmp_path, "workflow", "list", "-n", "nowhere", "--address", server.address)
+    assert code == 1 and "namespace list" in err
+
+
 async def test_debug_tells_of_each_call(server, tmp_path):
     code, out, err = await run(tmp_path, "operator", "cluster", "health", "--log-level", "debug", "--log-format", "json", "--address", server.address)
     lines = [json.loads(line) for line in err.splitlines()]
