@@ -210,7 +210,10 @@ int run_env_delete(struct cli *cli)
     struct settings s;
     take_words(cli);
     if (!environments_load(cli, &s)) return 1;
-    if (!settings_remove(&s, environment_name(cli), cli->f.key)) return cli_fail(cli, "there is no such environment or property");
+    if (!settings_remove(&s, environment_name(cli), cli->f.key)) {
+        cli_say(cli, "There was no such environment or property");
+        return 0;
+    }
     return environments_store(cli, &s) ? 0 : 1;
 }
 
