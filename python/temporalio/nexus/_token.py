@@ -83,7 +83,7 @@ class OperationToken:
         except ValueError as err:
             raise TypeError("failed to unmarshal operation token") from err
         if not isinstance(values, dict):
-            raise TypeError(f"invalid token: it holds a {type(values).__name__} where an object belongs")
+            raise TypeError(f"invalid token: expected dict, not {type(values).__name__}")
         return cls._from_values(values)
 
     @classmethod
@@ -158,7 +158,7 @@ class WorkflowHandle(Generic[OutputT]):
         if parts.type != OperationTokenType.WORKFLOW:
             raise TypeError(f"invalid workflow token type: it is one of {parts.type.name}")
         if parts.version:
-            raise TypeError("invalid workflow token: 'v' is the version, and only 0 is known")
+            raise TypeError("invalid workflow token: 'v' field, if present, must be 0, the only version there is")
         assert parts.workflow_id is not None
         return cls(namespace=parts.namespace, workflow_id=parts.workflow_id, version=parts.version)
 

@@ -48,7 +48,7 @@ def input_and_output_types(
         hint = hints.get(name, expected)
         if not (isinstance(hint, type) and issubclass(expected, hint)):
             warnings.warn(
-                f"Parameter {position} of {get_callable_name(start)} is given a {expected.__name__} but is declared as {hint}"
+                f"Expected parameter {position} of {get_callable_name(start)}, which gets a {expected.__name__}, not to be declared as {hint}"
             )
             return None, output
     return hints.get(names[-1]), output

@@ -2,8 +2,8 @@
 
 Code is isolated by its built-ins. Every function has, through its module's namespace, the built-in functions it sees, and
 among them ``__import__``; a module executed with other built-ins imports through the sandbox, and so does what it
-imports. Nothing of the process is replaced, other threads notice nothing, and a copy costs one execution of the module's
-code object, which is compiled once.
+imports. Nothing of the process is replaced but what ``_lookup`` says, other threads notice nothing, and a copy costs one
+execution of the module's code object, which is compiled once.
 """
 
 from __future__ import annotations
