@@ -150,7 +150,7 @@ async def test_what_an_executor_needs_is_said_when_the_worker_is_made(address: s
     def make(**options: Any) -> Worker:
         return Worker(client, task_queue="q", workflows=[Calls], **options)
 
-    with pytest.raises(ValueError, match="where_plain is not async so an activity_executor must be present"):
+    with pytest.raises(ValueError, match="where_plain is not async and the worker has no activity_executor"):
         make(activities=[where_plain])
     with ProcessPoolExecutor(1) as processes:
         with pytest.raises(ValueError, match="shared_state_manager must be"):
