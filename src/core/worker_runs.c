@@ -186,8 +186,10 @@ static bool is_beyond_limits(const struct core_worker *w, const pb_ws_RespondWor
     size_t payloads_max = w->payloads_size_max > 0 ? (size_t)w->payloads_size_max : SIZE_MAX, memo_max = w->memo_size_max > 0 ? (size_t)w->memo_size_max : SIZE_MAX;
     if (payloads_max == SIZE_MAX && memo_max == SIZE_MAX) return false;
     if (PB_SIZE(pb_ws_RespondWorkflowTaskCompletedRequest, request) <= size_min(payloads_max, memo_max)) return false;
+    pb_ws_RespondWorkflowTaskCompletedRequest commands = *request;
+    commands.query_results_count = 0; /* a large answer to a query is the asker's trouble alone */
     struct payload_size size = payload_size_of(&pb_ws_RespondWorkflowTaskCompletedRequest_type,
-                                               PB_ENCODE_ARENA(pb_ws_RespondWorkflowTaskCompletedRequest, request, arena));
+                                               PB_ENCODE_ARENA(pb_ws_RespondWorkflowTaskCompletedRequest, &commands, arena));
     if (size.payloads > payloads_max)
         *message = arena_printf(arena, "[TMPRL1103] payloads of this workflow task take %zu bytes; the server takes at most %zu", size.payloads, payloads_max);
     else if (size.memo > memo_max)

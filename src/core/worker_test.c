@@ -435,6 +435,38 @@ TEST(an_answer_beyond_the_servers_limits_fails_the_task)
     }
 }
 
+TEST(a_large_answer_to_a_query_fails_no_task)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    f.options.checks_payload_size = true;
+    fixture_start(&f);
+    pb_namespace_NamespaceInfo_Limits limits = {.blob_size_limit_error = 1};
+    pb_namespace_NamespaceInfo info = {.limits = &limits};
+    pb_ws_DescribeNamespaceResponse described = {.namespace_info = &info};
+    answer(&f, next(&f, EFFECT_CALL, CORE_DESCRIBE_NAMESPACE), &pb_ws_DescribeNamespaceResponse_type, &described);
+    pb_history_History part = {0};
+    PB_SET_ARRAY(&part, events, f.history->events, 3);
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+    pb_query_WorkflowQuery query = {.query_type = STR("state")};
+    pb_ws_PollWorkflowTaskQueueResponse_QueriesEntry entry = {.key = STR("q1"), .value = &query}, *entries[] = {&entry};
+    pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part,
+                                                .started_event_id = 3, .attempt = 1, .queries = entries, .queries_count = 1};
+    answer(&f, next(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), &pb_ws_PollWorkflowTaskQueueResponse_type, &poll);
+    check(next(&f, EFFECT_ACTIVATION, 0) != NULL);
+    complete(&f, &(pb_core_Completion){.run_id = STR("r1")});
+    check(next(&f, EFFECT_ACTIVATION, 0) != NULL);
+    pb_core_RespondQuery said = {.query_id = STR("q1"), .answer_case = pb_core_RespondQuery_succeeded_tag,
+                                 .succeeded = pb_payload_new(&f.arena, STR("json/plain"), STR("\"large\""))};
+    pb_core_Command c = {.variant_case = pb_core_Command_respond_query_tag, .respond_query = &said}, *commands[] = {&c};
+    complete(&f, &(pb_core_Completion){.run_id = STR("r1"), .commands = commands, .commands_count = 1});
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_int(r->query_results_count, 1);
+    check(next(&f, EFFECT_CALL, CORE_WORKFLOW_FAILED) == NULL);
+    fixture_fini(&f);
+}
+
 TEST(an_answer_the_server_refuses_ends_the_cached_run)
 {
     struct fixture f;
