@@ -32,6 +32,9 @@ void message_send(struct step *step, const pb_store_Message *m, int64_t namespac
     effect->workflow_id = arena_str(step->arena, workflow_id);
     effect->run_id = arena_str(step->arena, run_id);
     effect->bytes = PB_ENCODE_ARENA(pb_store_Message, m, step->arena);
+    bool is_asked = m->content_case == pb_store_Message_start_child_tag || m->content_case == pb_store_Message_request_cancel_tag ||
+                    m->content_case == pb_store_Message_signal_tag;
+    effect->asking_run_id = is_asked ? arena_str(step->arena, m->sender->run_id) : STR_EMPTY;
     step->is_durable = true;
 }
 

@@ -175,7 +175,8 @@ TEST(f077_a_parent_that_closes_before_the_child_has_begun)
         test_row = rows[i].name;
         w.holds_messages = true;
         struct execution *e = start(&w, "parent");
-        check_int(done(&w, take(&w, e), start_child(&w, "child", rows[i].policy), succeed(&w, "x")), ERR_NONE);
+        check_int(done(&w, take(&w, e), start_child(&w, "child", rows[i].policy)), ERR_NONE);
+        check_int(terminate(&w, e), ERR_NONE);
         w.holds_messages = false;
         world_deliver(&w);
         struct execution *c = world_current(&w, "child");
@@ -223,6 +224,20 @@ TEST(f041_f037_signals_and_cancel_requests_to_other_workflows)
         check_int(item_count(e, ITEM_EXTERNAL), 0);
         world_fini(&w);
     }
+}
+
+/* Recorded from the official server: histories/scenarios, completes_right_after_it_spoke_to_others. */
+TEST(f041_f077_what_the_task_that_ends_the_run_asks_of_others_is_not_carried_out)
+{
+    struct world w;
+    world_init(&w, 1);
+    struct execution *other = start(&w, "other"), *e = start(&w, "wf");
+    check_int(done(&w, take(&w, e), signal_other(&w, "other"), cancel_other(&w, "other"), start_child(&w, "child", PARENT_CLOSE_POLICY_ABANDON), succeed(&w, "x")), ERR_NONE);
+    check_history(&w, e, 5, "SignalExternalWorkflowExecutionInitiated RequestCancelExternalWorkflowExecutionInitiated StartChildWorkflowExecutionInitiated "
+                            "WorkflowExecutionCompleted");
+    check_int(event_count(&w, other), 2);
+    check(world_current(&w, "child") == NULL);
+    world_fini(&w);
 }
 
 TEST(f037_a_closed_workflow_can_be_cancelled_but_not_signalled)

@@ -63,6 +63,7 @@ static void close_run(struct execution *e, struct step *step, event *ev, int32_t
     s->close_at = step->now.ns;
     s->first_task_at = 0;
     workflow_task_drop_sticky(e);
+    step_take_back_requests(step, s->run_id); /* children, signals and cancel requests of the task that ends the run are events only, as officially */
     bool is_reset = !str_is_empty(s->reset_run_id); /* children and parent go on with the run that replaces this one */
     if (!is_reset) child_parent_closed(e, step);
     if (!is_reset && !has_successor && status != WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW) child_tell_parent(e, step, ev);

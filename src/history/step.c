@@ -78,6 +78,16 @@ struct callback_effect *step_callback(struct step *step)
     return callback;
 }
 
+void step_take_back_requests(struct step *step, struct str run_id)
+{
+    struct message_effect **at = &step->messages;
+    while (*at != NULL) {
+        if (str_equal((*at)->asking_run_id, run_id)) *at = (*at)->next;
+        else at = &(*at)->next;
+    }
+    step->messages_end = at;
+}
+
 void step_notice(struct step *step, enum notice_kind kind, struct execution *execution, struct str id)
 {
     for (struct notice_effect *n = step->notices; n != NULL; n = n->next)

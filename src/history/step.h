@@ -53,6 +53,7 @@ struct message_effect {
     int64_t namespace_key;       /* of the receiver */
     struct str workflow_id, run_id; /* empty run id: the current run, or none yet (start child) */
     struct str bytes;            /* an encoded pb_store_Message (perdure/state.proto) */
+    struct str asking_run_id;    /* of the run whose code asks for it, by a command; empty: the engine's own */
     struct message_effect *next;
 };
 
@@ -120,6 +121,8 @@ struct task_effect *step_task(struct step *step);                 /* zeroed, app
 /* Takes back an offer of this step, where a worker got the task in another way. */
 void step_take_back_task(struct step *step, enum task_kind kind, int64_t run, int64_t stamp);
 struct message_effect *step_message(struct step *step);
+/* Takes back what the code of this run asked of others in this step. */
+void step_take_back_requests(struct step *step, struct str run_id);
 struct callback_effect *step_callback(struct step *step);           /* the same */
 void step_notice(struct step *step, enum notice_kind kind, struct execution *execution, struct str id);
 

@@ -1,5 +1,7 @@
 """Child workflows, and signals and cancel requests to other workflows."""
 
+import asyncio
+
 from temporalio.api.common.v1 import WorkflowExecution
 
 import commands as c
@@ -133,6 +135,19 @@ async def signal_and_cancel_of_another_workflow(s: Script) -> None:
     await s.until("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
     await s.until("EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED")
     await s.history("other")
+
+
+@scenario
+async def completes_right_after_it_spoke_to_others(s: Script) -> None:
+    """What is asked for in the workflow task that ends the workflow is in its history, but who asks is gone: nothing is carried out."""
+    await s.start("other", task_queue={"name": f"other-{s.token}"})
+    await s.start()
+    await s.step(c.signal_external(s.execution("other")), c.cancel_external(s.id("other")),
+                 c.child(s.id("child"), f"child-queue-{s.token}", parent_close_policy=2), c.complete())
+    await asyncio.sleep(1)
+    await s.refused(s.describe("child"))
+    await s.history("other")
+    await s.history()
 
 
 @scenario
