@@ -139,7 +139,7 @@ static err look_step(struct op *op, struct execution *e, struct step *step)
     if (is_open && execution_has_workflow_task(e) && execution_workflow_task_attempt(e) > FAILING_ATTEMPTS)
         return error_set(step->error, step->arena, ERR_WORKFLOW_NOT_READY, "the workflow task fails again and again");
     if (is_open && (execution_has_workflow_task(e) || !execution_has_completed_workflow_task(e))) {
-        if (buffered_count(q->f, q->run) >= (size_t)step->limits->buffered_queries_max && execution_workflow_task_is_started(e))
+        if (buffered_count(q->f, q->run) >= (size_t)step->limits->buffered_queries_max)
             return error_set(step->error, step->arena, ERR_BUSY_WORKFLOW, "another query waits for this workflow already");
         q->watch.run = q->run;
         q->watch.notify = on_notify;

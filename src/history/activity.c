@@ -528,6 +528,7 @@ err execution_activity_complete(struct execution *e, struct step *step, const pb
     execution_changed(e, step);
     if (payloads_size(result) > (size_t)step->limits->blob_size_max) {
         pb_failure_Failure *failure = server_failure(step->arena, STR("the result of the activity is larger than allowed"), true);
+        failure->source = STR_EMPTY;
         close_failed(item, step, failure, RETRY_STATE_NON_RETRYABLE_FAILURE, identity);
         return ended(e, step);
     }
@@ -594,6 +595,7 @@ err execution_activity_heartbeat(struct execution *e, struct step *step, const p
     execution_changed(e, step);
     if (payloads_size(details) > (size_t)step->limits->blob_size_max) {
         pb_failure_Failure *failure = server_failure(step->arena, STR("the heartbeat of the activity is larger than allowed"), true);
+        failure->source = STR_EMPTY;
         close_failed(item, step, failure, RETRY_STATE_NON_RETRYABLE_FAILURE, identity);
         reply->cancel_requested = true;
         return ended(e, step);

@@ -10,7 +10,8 @@
 
 bool close_check_complete(struct completion *c, const pb_command_Command *command)
 {
-    return completion_refuse_size(c, WORKFLOW_TASK_FAILED_CAUSE_BAD_COMPLETE_WORKFLOW_EXECUTION_ATTRIBUTES, "the result of the workflow",
+    /* the cause that the official server gives */
+    return completion_refuse_size(c, WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES, "the result of the workflow",
                                   payloads_size(command->complete_workflow_execution_command_attributes->result), c->step->limits->blob_size_max);
 }
 

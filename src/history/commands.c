@@ -167,6 +167,26 @@ static bool is_heartbeat(const struct completion *c)
     return c->request->force_create_new_workflow_task && c->request->commands_count == 0 && c->request->messages_count == 0;
 }
 
+/* What the completion would write does not fit into the history any more. A run that waits at its limit takes this one still. */
+static bool is_beyond_limit(const struct completion *c)
+{
+    const struct limits *limits = c->step->limits;
+    const pb_store_RunState *s = c->e->s;
+    if (limits->history_limit_holds != 0) return false;
+    int64_t events = s->next_event_id - 1 + 1 + (int64_t)c->request->commands_count + (int64_t)item_count(c->e, ITEM_BUFFERED) + c->request->force_create_new_workflow_task;
+    return (limits->history_count_max > 0 && events > limits->history_count_max) ||
+           (limits->history_size_max > 0 && s->history_size + (int64_t)PB_SIZE(pb_ws_RespondWorkflowTaskCompletedRequest, c->request) > limits->history_size_max);
+}
+
+static err end_at_limit(struct completion *c)
+{
+    struct str reason = arena_printf(c->step->arena, "the history has %" PRId64 " events and would have more than is allowed", c->e->s->next_event_id - 1);
+    workflow_task_fail_started(c->e, c->step, WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, NULL, STR("history-service"), STR_EMPTY);
+    event_flush_buffer(c->e, c->step);
+    close_terminate(c->e, c->step, reason, NULL, STR("history-service"), NULL, 0);
+    return FAIL(c->step, ERR_INVALID, "%.*s", STR_ARG(reason));
+}
+
 static err out_of_budget(struct completion *c)
 {
     struct execution *e = c->e;
@@ -308,6 +328,9 @@ err execution_workflow_task_complete(struct execution *e, struct step *step, con
     if (is_heartbeat(&c) && kept.ns > step->limits->workflow_task_heartbeat_ms * NS_PER_MS) {
         *fail_step = true;
         result = out_of_budget(&c);
+    } else if (is_beyond_limit(&c)) {
+        *fail_step = true;
+        result = end_at_limit(&c);
     } else if (!commands_check(&c)) {
         result = refuse(&c, fail_step);
     } else if (update_may_discard(&c)) {

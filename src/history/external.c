@@ -37,7 +37,7 @@ bool external_check_signal(struct completion *c, const pb_command_Command *comma
     if ((int64_t)external_count(c->e, false) + c->new_signals++ >= limits->pending_signals_max)
         return completion_refuse(c, WORKFLOW_TASK_FAILED_CAUSE_PENDING_SIGNALS_LIMIT_EXCEEDED,
                                  "%" PRId64 " signals are pending, which is the limit", limits->pending_signals_max);
-    return completion_refuse_size(c, WORKFLOW_TASK_FAILED_CAUSE_BAD_SIGNAL_INPUT_SIZE, "the input of a signal", payloads_size(a->input), limits->blob_size_max);
+    return completion_refuse_size(c, WORKFLOW_TASK_FAILED_CAUSE_BAD_SIGNAL_WORKFLOW_EXECUTION_ATTRIBUTES, "the input of a signal", payloads_size(a->input), limits->blob_size_max);
 }
 
 int64_t external_count(const struct execution *e, bool is_cancel)

@@ -190,6 +190,7 @@ static void hold_buffer(struct execution *e, struct step *step)
     const struct limits *limits = step->limits;
     if ((int64_t)item_count(e, ITEM_BUFFERED) <= limits->buffered_events_max && (int64_t)e->buffered_bytes <= limits->buffered_size_max) return;
     workflow_task_fail_started(e, step, WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, NULL, STR("history-service"), STR_EMPTY);
+    event_flush_buffer(e, step); /* what was buffered does not make the next attempt a first one */
     workflow_task_want(e, step);
 }
 

@@ -353,7 +353,7 @@ void workflow_task_fail_started(struct execution *e, struct step *step, int32_t 
         event_add(e, step, ev);
     }
     t->last_failed_cause = cause;
-    failed(e, cause != WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND && cause != WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND);
+    failed(e, cause != WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND);
     execution_changed(e, step);
     attributes_show_problem(e, step, cause);
     update_task_failed(e, step, cause);

@@ -336,9 +336,13 @@ TEST(limits_a_run_past_its_history_limit_is_terminated)
     world_init(&w, 1);
     w.limits.history_count_max = 8;
     struct execution *e = start(&w, "wf");
-    check_int(done(&w, take(&w, e), marker(&w, "1"), marker(&w, "2"), marker(&w, "3"), marker(&w, "4"), marker(&w, "5")), ERR_NONE);
+    check_int(done(&w, take(&w, e), marker(&w, "1"), marker(&w, "2"), marker(&w, "3"), marker(&w, "4"), marker(&w, "5")), ERR_INVALID);
     check(!execution_is_open(e));
-    check_int(event_at(&w, e, -1)->event_type, EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED);
+    check_history(&w, e, 4, "WorkflowTaskFailed WorkflowExecutionTerminated"); /* what did not fit is not written */
+    struct execution *other = start(&w, "other");
+    for (int i = 0; i < 7; i++) check_int(signal_with(&w, other, "s", ""), ERR_NONE);
+    check_int(execution_status(other), WORKFLOW_EXECUTION_STATUS_TERMINATED);
+    check_int(event_count(&w, other), 10);
     world_fini(&w);
 }
 
@@ -376,7 +380,10 @@ TEST(limits_a_full_buffer_fails_the_task)
     take(&w, e);
     for (int i = 0; i < 4; i++) check_int(signal_with(&w, e, "s", ""), ERR_NONE);
     check_history(&w, e, 3, "WorkflowTaskStarted WorkflowTaskFailed WorkflowExecutionSignaled WorkflowExecutionSignaled WorkflowExecutionSignaled "
-                            "WorkflowExecutionSignaled WorkflowTaskScheduled");
+                            "WorkflowExecutionSignaled");
+    check_int(execution_workflow_task_attempt(e), 2); /* its events come with its completion */
+    check_int(done(&w, take(&w, e), marker(&w, "m")), ERR_NONE);
+    check_history(&w, e, 9, "WorkflowTaskScheduled WorkflowTaskStarted WorkflowTaskCompleted MarkerRecorded");
     check_int(failed_cause(&w, e, 4), WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND);
     world_fini(&w);
 }

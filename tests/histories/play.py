@@ -14,7 +14,8 @@ AT_ONCE = 12
 
 
 async def play_all(address: str, pattern: str = "*") -> dict[str, Any]:
-    """What each scenario saw; {"broken": words} where it could not be played."""
+    """What each scenario saw; {"broken": words} where it could not be played. Those of limits are played when the pattern begins with their name:
+    they need a server with scenarios.flags()."""
     client = await Client.connect(address)
     await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=NAMESPACE), retry=True)  # it may still be starting
     gate = asyncio.Semaphore(AT_ONCE)
@@ -28,5 +29,5 @@ async def play_all(address: str, pattern: str = "*") -> dict[str, Any]:
                 return name, {"broken": f"{type(e).__name__}: {e}".replace(script.token, "TOKEN"), **script.result()}
         return name, script.result()
 
-    chosen = [(n, p) for n, p in scenarios.load().items() if fnmatch.fnmatch(n, pattern)]
+    chosen = [(n, p) for n, p in scenarios.load().items() if fnmatch.fnmatch(n, pattern) and scenarios.is_limited(n) == scenarios.is_limited(pattern)]
     return dict(await asyncio.gather(*[one(n, p) for n, p in chosen]))

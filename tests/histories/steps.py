@@ -69,7 +69,7 @@ SIZES = {"first_workflow_task_backoff", "backoff_start_interval"}
 OWN = {
     "WORKFLOW_EXECUTION_SIGNALED": ["request_id"],   # from 1.30 on
     "ACTIVITY_TASK_TIMED_OUT": ["retry_state"],      # TIMEOUT, where it was NON_RETRYABLE_FAILURE, when no retry is left by time
-    "WORKFLOW_TASK_STARTED": ["request_id"],         # each server's own
+    "WORKFLOW_TASK_STARTED": ["request_id", "suggest_continue_as_new_reasons"],  # each server's own; the reasons from 1.31 on
 }
 
 

@@ -26,23 +26,27 @@ def listening(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def played():
+def play(pattern, *flags):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    server = subprocess.Popen([PROGRAM, "server", "start-dev", "--headless", "--port", str(port)], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([PROGRAM, "server", "start-dev", "--headless", "--port", str(port), *flags], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while not listening(port):
             assert server.poll() is None and time.monotonic() < deadline, "the server does not listen"
             time.sleep(0.02)
-        results = asyncio.run(play_all(f"127.0.0.1:{port}"))
+        results = asyncio.run(play_all(f"127.0.0.1:{port}", pattern))
         assert server.poll() is None, "the server has ended"
-        yield results
+        return results
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def played():
+    return {**play("*"), **play("limit_*", *scenarios.flags())}
 
 
 def test_every_scenario_has_a_recording():

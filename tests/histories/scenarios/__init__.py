@@ -31,5 +31,16 @@ def scenario(play: Callable[[Script], Awaitable[None]]) -> Any:
 
 
 def load() -> dict[str, Callable[[Script], Awaitable[None]]]:
-    from scenarios import activities, bad_commands, children, control, ends, resets, starts, tasks, updates, versions  # noqa: F401
+    from scenarios import activities, bad_commands, children, control, ends, limits, resets, starts, tasks, updates, versions  # noqa: F401
     return SCENARIOS
+
+
+def is_limited(name: str) -> bool:
+    """Played on a server whose limits are low."""
+    return name.startswith("limit_")
+
+
+def flags() -> list[str]:
+    """Of that server's command line."""
+    from scenarios import limits
+    return [f"--dynamic-config-value={key}={value}" for key, value in limits.FLAGS.items()]
