@@ -9,6 +9,8 @@ OURS = {
     "bad_activity_with_bad_retry_policy": "the task fails with a cause that says so; there it is left to time out",
     "bad_child_with_bad_cron": "the task fails with a cause that says so; there it is left to time out",
     "bad_continue_with_bad_retry_policy": "the task fails with a cause that says so; there it is left to time out",
+    "delete_of_an_older_run": "it is gone at once; there only after more than twenty seconds",
+    "history_while_a_task_is_tried_again": "reads show the attempt that is under way (features F019)",
     "problems_are_reported_and_forgotten": "the attribute is set from the fifth failure on, as in 1.32 (features F029)",
     "reset_of_a_parent_that_ended_its_child": "the new run always hears of its child's end; there it depends on who is faster",
     "reset_of_a_parent_whose_child_ended_after_it": "the new run always hears of its child's end; there it depends on who is faster",
@@ -31,7 +33,7 @@ def scenario(play: Callable[[Script], Awaitable[None]]) -> Any:
 
 
 def load() -> dict[str, Callable[[Script], Awaitable[None]]]:
-    from scenarios import activities, bad_commands, children, control, ends, limits, resets, starts, tasks, updates, versions  # noqa: F401
+    from scenarios import activities, bad_commands, children, control, ends, limits, reads, resets, starts, tasks, updates, versions  # noqa: F401
     return SCENARIOS
 
 
