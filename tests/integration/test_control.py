@@ -195,3 +195,24 @@ async def test_update_with_start_finds_an_update_that_is_known(client, queue):
 async def test_run_ids_are_uuids_of_version_7(client, queue):
     handles = [await start(client, queue) for _ in range(3)]
     assert all(uuid.UUID(h.result_run_id).version == 7 for h in handles)
+
+
+async def test_cron_schedules_are_of_the_zone_they_name(client):
+    """F006: the first wait ends at that local time, also where clocks go forward or back in between."""
+    from datetime import datetime, timezone
+    from zoneinfo import ZoneInfo
+
+    for zone, fields, local in (("Europe/Berlin", "30 8 10 7 *", (7, 10, 8, 30)), ("America/New_York", "15 23 5 1 *", (1, 5, 23, 15)),
+                                ("Asia/Kathmandu", "0 6 1 3 *", (3, 1, 6, 0)), ("UTC", "0 12 24 12 *", (12, 24, 12, 0))):
+        for prefix in ("CRON_TZ", "TZ"):
+            handle = await client.start_workflow(Counter.run, 0, id=str(uuid.uuid4()), task_queue="nobody", cron_schedule=f"{prefix}={zone} {fields}")
+            started = (await handle.fetch_history()).events[0]
+            at = started.event_time.ToDatetime(timezone.utc) + started.workflow_execution_started_event_attributes.first_workflow_task_backoff.ToTimedelta()
+            due = at.replace(microsecond=0).astimezone(ZoneInfo(zone))
+            assert (due.month, due.day, due.hour, due.minute) == local, (zone, due)
+            assert at > datetime.now(timezone.utc)
+            await handle.terminate()
+    for schedule in ("CRON_TZ=Mars/Olympus 0 0 * * *", "CRON_TZ=Europe/Berlin", "CRON_TZ=../etc/passwd 0 0 * * *"):
+        with pytest.raises(RPCError) as refused:
+            await client.start_workflow(Counter.run, 0, id=str(uuid.uuid4()), task_queue="nobody", cron_schedule=schedule)
+        assert refused.value.status == RPCStatusCode.INVALID_ARGUMENT, schedule
