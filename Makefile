@@ -8,7 +8,7 @@ SEED ?= 1
 RUNS ?= 200
 MINUTES ?= 60
 
-.PHONY: all hello test sim sim-long asan tsan fuzz cover bench tidy wheel clean help
+.PHONY: all hello test sim sim-long soak asan tsan fuzz cover bench tidy wheel clean help
 
 all: ## the server and command line, at build/perdure
 	@scripts/build.sh release
@@ -27,7 +27,10 @@ sim-long: ## thousands of simulated worlds: make sim-long MINUTES=60
 	@scripts/build.sh test src/sim/perdure-sim
 	@build/test/src/sim/perdure-sim --seed $(SEED) --runs 1000000 --wall $(MINUTES)
 
-asan: ## unit tests and simulator under AddressSanitizer and UndefinedBehaviorSanitizer
+soak: ## the Python package: a million activations in flat memory, 500 script exits, references counted over many calls
+	@PERDURE_ACTIVATIONS=1000000 PERDURE_EXITS=500 PERDURE_CALLS=5000 "$$(scripts/wheel.sh --venv test)" -m pytest -q -p no:cacheprovider python/tests/test_leaks.py python/tests/test_exits.py
+
+asan: ## unit tests, simulator and the Python extension under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/sanitize.sh asan
 
 tsan: ## unit tests under ThreadSanitizer

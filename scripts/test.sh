@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Every test, group by group; the last line is "N passed, N failed". Exit status 0 only when nothing failed.
-# Usage: scripts/test.sh [group ...]   groups: build unit sim clang asan integration histories interop python tidy
+# Usage: scripts/test.sh [group ...]   groups: build unit sim clang asan integration histories interop python extension tidy
 set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/log
 passed=0 failed=0
-groups=${*:-build tidy unit sim clang asan integration histories interop python}
+groups=${*:-build tidy unit sim clang asan integration histories interop python extension}
 
 # Adds up every "N passed, N failed" and pytest summary of a log; a group that counted nothing counts as one failure.
 tally() { # group, exit status, log
@@ -52,6 +52,14 @@ integration() {
 interop() { scripts/build.sh release && tests/interop/run.sh; }
 python_package() { "$(scripts/wheel.sh --venv test)" -m pytest -q --timeout 300 -p no:cacheprovider python/tests; }
 
+# The extension under ASan, and in a debug build of Python that counts references; the package's tests that press it hardest.
+extension() {
+  local status=0
+  CHECK_TIMEOUT=300 scripts/check_ext.sh asan python/tests/test_core_codec.py python/tests/test_core_connection.py python/tests/test_core_runtime.py python/tests/test_hooks.py python/tests/test_leaks.py -k "not memory" || status=1
+  CHECK_TIMEOUT=300 scripts/check_ext.sh refs python/tests/test_leaks.py -k references || status=1
+  return $status
+}
+
 command -v bc >/dev/null || scripts/deps.sh test
 for g in $groups; do
   case $g in
@@ -64,6 +72,7 @@ for g in $groups; do
     histories) group histories histories ;;
     interop) group interop interop ;;
     python) group python python_package ;;
+    extension) group extension extension ;;
     tidy) group tidy python3 scripts/tidy.py ;;
     *) echo "test.sh: no such group: $g" >&2; exit 2 ;;
   esac

@@ -301,9 +301,11 @@ static void put_block(struct encoder *w, struct str s)
 
 static bool encode_dict(struct encoder *w, const struct pb_message *type, PyObject *dict, int depth);
 
-/* "field of type: what" as TypeError. */
+/* "field of type: what" as TypeError. An exception other than TypeError that is set already stays: the value's own code raised it. */
 static bool wrong(const struct pb_message *type, const struct pb_field *f, const char *expected, PyObject *value)
 {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError)) return false;
+    PyErr_Clear();
     PyObject *class = PyObject_Type(value), *name = class != NULL ? PyObject_GetAttrString(class, "__name__") : NULL;
     PyErr_Format(PyExc_TypeError, "%s of %s is %s, not %V", pb_name(f->name).data, pb_name(type->name).data, expected, name, "something else");
     Py_XDECREF(name);

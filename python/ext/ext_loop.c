@@ -52,10 +52,14 @@ void ext_loop_unref(struct ext_loop *loop)
 void ext_loop_push(struct ext_loop *loop, struct delivery *delivery)
 {
     pthread_mutex_lock(&loop->mutex);
-    bool was_empty = list_is_empty(&loop->waiting);
-    list_push(&loop->waiting, &delivery->link);
-    bool is_closed = loop->is_closed;
+    bool was_empty = list_is_empty(&loop->waiting), is_closed = loop->is_closed;
+    if (!is_closed) list_push(&loop->waiting, &delivery->link);
     pthread_mutex_unlock(&loop->mutex);
+    if (is_closed) { /* not into its own list: the delivery may be what keeps the loop */
+        pthread_mutex_lock(&orphans_mutex);
+        list_push(&orphans, &delivery->link);
+        pthread_mutex_unlock(&orphans_mutex);
+    }
     if (!was_empty || is_closed) return;
     uint64_t one = 1;
     while (write(loop->descriptor, &one, sizeof one) < 0 && errno == EINTR) {}

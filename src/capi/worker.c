@@ -39,6 +39,7 @@ struct worker {
     struct list activations;
     size_t activation_count, out_count, taker_count; /* waiting; being worked on; threads that wait */
     bool is_done, is_dropped, is_started;
+    bool is_ending;                /* the last reference is gone; end_mail is on its way, and timers may go off until it is opened */
     instant programmed;            /* when the tick timer goes off; INSTANT_NEVER: it is off */
     bool is_retiming, is_watched;  /* mail is on its way; the waiting timer runs */
     struct mail retime_mail, end_mail;
@@ -303,6 +304,14 @@ static void on_end(struct mail *mail)
     runtime_unref(runtime);
 }
 
+/* True once: for whoever has to send the end_mail. With the lock held. */
+static bool is_over(struct worker *w)
+{
+    if (w->references != 0 || w->is_ending) return false;
+    w->is_ending = true;
+    return true;
+}
+
 /* Gives the lock back, then tells what there is to tell. The worker may be gone afterwards. */
 static void leave(struct worker *w, struct telling *telling)
 {
@@ -313,7 +322,7 @@ static void leave(struct worker *w, struct telling *telling)
     if (hooks.activation_waiting == NULL) telling->is_waiting = false;
     bool is_telling = telling->is_waiting || !list_is_empty(&telling->effects);
     if (is_telling) w->references++;
-    bool is_last = w->references == 0;
+    bool is_last = is_over(w);
     pthread_mutex_unlock(&w->mutex);
     if (telling->is_waiting) hooks.activation_waiting(arg);
     struct list *link;
@@ -324,7 +333,8 @@ static void leave(struct worker *w, struct telling *telling)
     }
     if (is_telling) {
         pthread_mutex_lock(&w->mutex);
-        is_last = --w->references == 0;
+        w->references--;
+        is_last = is_over(w);
         pthread_mutex_unlock(&w->mutex);
     }
     /* When the runtime has stopped, the timers are memory of a thread that is gone: the process is ending. */
