@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -18,9 +19,15 @@ PROGRAM = os.environ.get("PERDURE", str(ROOT / "build" / "perdure"))
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the system gives to clients: a server that is down for a moment still finds it free."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Server:
