@@ -144,8 +144,10 @@ static bool ask(struct cli *cli, struct str name, struct pb_common_Payloads *inp
         cli_fail_call(cli, "querying workflow");
         return false;
     }
-    cli_put_message(cli, &pb_ws_QueryWorkflowResponse_type, *response);
-    if ((*response)->query_rejected == NULL) return true;
+    if ((*response)->query_rejected == NULL) {
+        cli_put_message(cli, &pb_ws_QueryWorkflowResponse_type, *response);
+        return true;
+    }
     cli_fail(cli, "the query was refused: the workflow is %.*s",
              STR_ARG(pb_enum_short_name(&pb_enums_WorkflowExecutionStatus_enum, (*response)->query_rejected->status, cli->arena)));
     return false;

@@ -339,7 +339,7 @@ async def compare(address, client, queue, home, takes_all):
                 problems.append((name, row, code, err[-500:]))
             codes[name] = code
             lines = out.splitlines() if "jsonl" in row else [out]
-            answers[name] = [json.loads(line) for line in lines if line.strip()] if code == 0 else None
+            answers[name] = [json.loads(line) for line in lines if line.strip()[:1] in ("{", "[")]
             if row.startswith("workflow start --type Delegates"):
                 await activity_is_started(client, words[words.index("-w") + 1])
         if len(answers) == 2:
