@@ -116,6 +116,11 @@ static void on_close(struct node *node, const struct pb_history_HistoryEvent *ev
     node->failure = failure != NULL ? failure->message : STR_EMPTY;
     if (event->event_type == EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED) node->failure = event->workflow_execution_terminated_event_attributes->reason;
     node->token = STR_EMPTY;
+    for (size_t i = 0; i < node->item_count; i++) { /* what was open is left so */
+        struct item *item = &node->items[i];
+        if (item->state == STATE_RUNNING && item->child == NULL) *item = (struct item){.event_id = item->event_id, .kind = item->kind, .name = item->name, .began = item->began,
+                                                                                       .ended = node->ended, .attempt = item->attempt, .failure = item->failure};
+    }
     if (str_is_empty(next)) {
         node->tree->open--;
         return;
@@ -312,7 +317,7 @@ static int draw(struct tree *tree, int lines_before)
 int run_workflow_trace(struct cli *cli)
 {
     struct tree tree = {.cli = cli};
-    instant drawn = {0};
+    instant drawn = {0}, closed = {0}; /* closed: when the end of the workflow itself was seen */
     int lines = 0;
     if (cli_is_json(cli)) return cli_fail(cli, "perdure workflow trace draws for people; `perdure workflow show -o json` is for programs");
     struct pb_ws_DescribeWorkflowExecutionRequest request = {.namespace = cli->f.namespace, .execution = cli_execution(cli)};
@@ -325,6 +330,8 @@ int run_workflow_trace(struct cli *cli)
         ask_all(&tree);
         loop_run_once(cli->loop, duration_ms(200));
         cli->now = loop_now(cli->loop);
+        if (!is_open(tree.root) && !instant_is_set(closed)) closed = cli->now;
+        if (instant_is_set(closed) && instant_since(cli->now, closed).ns > NS_PER_S) break; /* children that outlive it are not waited for */
         bool is_due = tree.has_changed ? instant_since(cli->now, drawn).ns > 100 * NS_PER_MS : instant_since(cli->now, drawn).ns > NS_PER_S;
         if (cli->width == 0 || cli->format != FORMAT_TEXT || !is_due) continue; /* without a terminal once, at the end */
         lines = draw(&tree, lines);

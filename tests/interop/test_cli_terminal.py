@@ -137,6 +137,13 @@ async def test_show_follow_and_trace_are_live(server, client, queue, tmp_path):
         assert code == 0 and "Hold" in out and "id live-child" not in out
 
 
+async def test_trace_does_not_wait_for_children_that_go_on_alone(server, client, queue, tmp_path):
+    async with Worker(client, task_queue=queue, workflows=[Leaves, Hold], workflow_runner=UnsandboxedWorkflowRunner()):
+        await client.execute_workflow(Leaves.run, id="leaves", task_queue=queue)
+        code, out, _ = await run(tmp_path, "workflow", "trace", "-w", "leaves", "--address", server.address)
+        assert code == 0 and "✓ Leaves" in out and "▸ Hold" in out and "· 10m  timer" in out, out
+
+
 async def test_a_line_of_a_history_says_what_the_event_is_about(server, client, queue, tmp_path):
     async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=ACTIVITIES, workflow_runner=UnsandboxedWorkflowRunner()):
         with pytest.raises(Exception):
@@ -264,6 +271,17 @@ class Hold:
     @workflow.run
     async def run(self) -> None:
         await workflow.wait_condition(lambda: False)
+
+
+@workflow.defn
+class Leaves:
+    """Ends before its child and its timer."""
+
+    @workflow.run
+    async def run(self) -> None:
+        timer = asyncio.create_task(asyncio.sleep(600))
+        await workflow.start_child_workflow(Hold.run, id=workflow.info().workflow_id + "-child", parent_close_policy=workflow.ParentClosePolicy.ABANDON)
+        assert not timer.done()
 
 
 @workflow.defn
