@@ -14,7 +14,7 @@ serve() {
   server_pid=$!
   trap 'kill $server_pid 2>/dev/null || true; wait $server_pid 2>/dev/null || true' EXIT
   for _ in $(seq 100); do
-    PERDURE_ADDRESS=$(awk '$1 == "Address" { print $2 }' "$folder/server.log")
+    PERDURE_ADDRESS=$(awk '$1 == "Address" { print $2 }' "$folder/server.log" 2>/dev/null || true)
     if [ -n "$PERDURE_ADDRESS" ]; then
       export PERDURE_ADDRESS
       return 0

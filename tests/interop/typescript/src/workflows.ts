@@ -21,6 +21,7 @@ export async function hello(name: string): Promise<string> {
 // ---- signals, queries, updates ----
 
 export const say = defineSignal<[string]>('say');
+export const end = defineSignal('end');
 export const said = defineQuery<string[], [string]>('said');
 
 /** Says what it was told, in order, when it is told "end". */
@@ -144,18 +145,25 @@ export async function leaves(policy: ParentClosePolicy): Promise<void> {
   await startChild(child, { workflowId: childId(), args: ['wait'], parentClosePolicy: policy });
 }
 
-/** Signals its child, or cancels it with each type of cancellation. */
+/** Signals its child, or cancels it with each type of cancellation; ends when it is told, for what a workflow asks of others as it ends is lost. */
 export async function speaksToChild(type: ChildWorkflowCancellationType | 'signal'): Promise<string> {
-  if (type === 'signal') {
-    const handle = await startChild(child, { workflowId: childId(), args: ['listen'] });
-    await handle.signal(say, 'hello');
-    return await handle.result();
-  }
+  let isEnd = false;
+  setHandler(end, () => void (isEnd = true));
+  const said = type === 'signal' ? await signalsChild() : await cancelsChild(type);
+  await condition(() => isEnd);
+  return said;
+}
+
+async function signalsChild(): Promise<string> {
+  const handle = await startChild(child, { workflowId: childId(), args: ['listen'] });
+  await handle.signal(say, 'hello');
+  return await handle.result();
+}
+
+async function cancelsChild(cancellationType: ChildWorkflowCancellationType): Promise<string> {
   try {
     await CancellationScope.cancellable(async () => {
-      const handle = await startChild(child, {
-        workflowId: childId(), args: ['wait'], cancellationType: type, parentClosePolicy: ParentClosePolicy.ABANDON,
-      });
+      const handle = await startChild(child, { workflowId: childId(), args: ['wait'], cancellationType, parentClosePolicy: ParentClosePolicy.ABANDON });
       CancellationScope.current().cancel();
       await handle.result();
     });
@@ -261,8 +269,6 @@ export async function failsTwice(): Promise<number> {
 export async function adds(): Promise<number> {
   return ((workflowInfo().lastResult as number | undefined) ?? 0) + 1;
 }
-
-export const end = defineSignal('end');
 
 /** Makes more events than one page of history holds. */
 export async function longHistory(rounds: number): Promise<number> {
