@@ -103,6 +103,8 @@ static void describe(struct frontend *f, struct rpc *rpc)
     size_t count = 0;
     (void)matching_describe(f->env.matching, rpc->ns->key, q->task_queue->name, kind_of(q->task_queue_type), rpc->arena, &stats, &pollers, &count);
     add_pollers(rpc->arena, pollers, count, &reply->pollers, &reply->pollers_count);
+    reply->versioning_info = pb_new(rpc->arena, pb_taskqueue_TaskQueueVersioningInfo);
+    reply->versioning_info->current_version = STR("__unversioned__"); /* nothing is routed by versions here */
     if (q->include_task_queue_status) {
         reply->task_queue_status = pb_new(rpc->arena, pb_taskqueue_TaskQueueStatus);
         reply->task_queue_status->backlog_count_hint = stats.backlog_count;

@@ -181,6 +181,7 @@ async def test_the_backlog_grows_old_and_is_shown_in_every_mode_and_after_a_kill
         return d if d.stats.approximate_backlog_age.ToTimedelta() >= timedelta(seconds=2) else None
 
     d = await eventually(old)
+    assert d.versioning_info.current_version == "__unversioned__"
     assert d.stats.approximate_backlog_count == d.task_queue_status.backlog_count_hint == 3
     name = TaskQueue(name=queue, kind=TaskQueueKind.TASK_QUEUE_KIND_NORMAL)
     enhanced = await client.workflow_service.describe_task_queue(
