@@ -3,6 +3,7 @@
 #include "proto/perdure/schedule.h"
 #include "sim/sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct activity_model { int32_t attempts_max; int told; bool is_closed; int64_t scheduled_event_id; };
@@ -11,6 +12,7 @@ struct timer_model { instant not_before; bool is_over; };
 struct run_model {
     run_key key;
     char *workflow_id, *run_id;
+    char open_key[120];              /* the workflow id within its namespace: namespaces of one name may follow each other */
     int64_t next_event_id, completed_started_id; /* of the newest completed workflow task */
     int64_t first_task_id, last_task_id;         /* completed events of the first and the newest workflow task */
     bool is_open, is_deleted, is_cron;
@@ -37,7 +39,7 @@ struct checker {
     struct map schedules;            /* schedule id -> struct schedule_model */
     struct map_u64 runs;
     struct map by_run_id;
-    struct map open;                 /* workflow id -> run_model that is open */
+    struct map open;                 /* open_key -> run_model that is open */
     struct map promises;             /* text -> struct promise */
     struct map operated;             /* workflow ids whose activities somebody may have reset: their attempts count from 1 again */
     struct map_u64 results;          /* run key * 2^24 + scheduled event: acknowledged activity results */
@@ -102,7 +104,7 @@ static void must(struct checker *c, bool holds, const struct run_model *run, int
 static void close_run(struct checker *c, struct run_model *run)
 {
     run->is_open = false;
-    if (map_get(&c->open, str_of(run->workflow_id)) == run) map_remove(&c->open, str_of(run->workflow_id));
+    if (map_get(&c->open, str_of(run->open_key)) == run) map_remove(&c->open, str_of(run->open_key));
 }
 
 /* Whether a run follows, which then tells of the end. */
@@ -295,6 +297,7 @@ static struct run_model *run_created(struct checker *c, const struct store_op *o
     run->key = op->run;
     run->workflow_id = str_dup_c(op->key);
     run->run_id = str_dup_c(op->run_id);
+    snprintf(run->open_key, sizeof run->open_key, "%" PRId64 "/%s", op->namespace_key, run->workflow_id);
     run->next_event_id = 1;
     run->is_open = true;
     map_u64_put(&c->runs, (uint64_t)op->run, run);
@@ -353,7 +356,7 @@ void checker_commit(void *arg, const struct store_commit *commit)
             close_run(c, run);
         }
         if (!run->is_open) continue;
-        struct run_model *other = map_put(&c->open, str_of(run->workflow_id), run);
+        struct run_model *other = map_put(&c->open, str_of(run->open_key), run);
         must(c, other == NULL || other == run, run, 0, "is open beside another run of its workflow id");
     }
 }
