@@ -306,6 +306,30 @@ def test_cancelling_an_async_activity() -> None:
     run(main())
 
 
+@activity.defn
+def beats_for_ever() -> None:
+    while True:
+        activity.heartbeat()
+
+
+def test_a_cancellation_that_hits_the_packages_own_code_reaches_the_activity() -> None:
+    """Which spends its time in heartbeats, so that most are raised there; each is answered for, whatever comes on top."""
+
+    async def main() -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            f = Fixture(beats_for_ever, executor=executor)
+            for n in range(30):
+                f.begin("beats_for_ever", token=b"%d" % n)
+                await asyncio.sleep(0.01)
+                f.cancel(b"%d" % n)
+                f.cancel(b"%d" % n)
+                f.cancel(b"%d" % n)
+                result = await f.result()
+                assert result["task_token"] == b"%d" % n and "cancelled" in result
+
+    run(main())
+
+
 def test_cancelling_an_activity_that_has_not_begun() -> None:
     """It begins, and learns of it where it waits first: an async one, and a plain one that the executor had no thread for."""
 

@@ -159,13 +159,14 @@ class RunningActivity:
 
 
 class ThreadRaiser:
-    """Raises an exception on the thread of an activity, now or when the last shield is gone."""
+    """Raises an exception on the thread of an activity, once, now or when the last shield is gone."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread_id: Optional[int] = None
         self._pending: Optional[BaseException] = None
         self._shield_depth = 0
+        self._has_raised = False
         self._has_left = False
 
     def enter(self) -> None:
@@ -188,8 +189,10 @@ class ThreadRaiser:
 
     def raise_in_thread(self, error: BaseException) -> None:
         with self._lock:
-            if self._has_left:
+            # A second one could hit what comes after the activity, which answers for it
+            if self._has_left or self._has_raised:
                 return
+            self._has_raised = True
             if self._shield_depth or self._thread_id is None:
                 self._pending = error
             else:
@@ -382,6 +385,13 @@ class ActivityWorker:
     def _begin(self, running: RunningActivity) -> None:
         assert self._loop is not None
         running.task = self._loop.create_task(self._run(running), name=f"activity: {running.start['activity_type']}")
+        running.task.add_done_callback(lambda _: self._never_begun(running))
+
+    def _never_begun(self, running: RunningActivity) -> None:
+        """Answers for a task that was cancelled before its first step, as at the end of ``asyncio.run``."""
+        if not running.has_begun:
+            self._running_activities.pop(running.token, None)
+            self._answer(running, self._outcome_or_why_not(running, asyncio.CancelledError()))
 
     def has(self, name: str) -> bool:
         """Whether there is an activity for this type. Any thread."""
@@ -459,6 +469,8 @@ class ActivityWorker:
             outcome: Message = {"completed": {"result": payload}}
         except BaseException as err:
             running.done = True
+            if running.thread_raiser is not None:
+                running.thread_raiser.leave()  # what it raised may have cut short the first call
             outcome = self._outcome_or_why_not(running, err)
         self._running_activities.pop(running.token, None)
         self._answer(running, outcome)
@@ -666,6 +678,8 @@ class ActivityWorker:
             if not converter._has_transform:
                 self._core().record_heartbeat(running.token, payloads)
                 return
+        except CancelledError:
+            raise  # raised on this thread, and meant for the activity
         except Exception as err:
             self._on_heartbeat_error(running, err)
             return
