@@ -53,6 +53,7 @@ static err canonical_policies(const pb_schedule_SchedulePolicies *in, struct are
     if (policies->overlap_policy == SCHEDULE_OVERLAP_POLICY_UNSPECIFIED) policies->overlap_policy = SCHEDULE_OVERLAP_POLICY_SKIP;
     if (policies->catchup_window != NULL && pb_duration(policies->catchup_window).ns < 0)
         return error_set(error, arena, ERR_INVALID, "the catch-up window must not be negative");
+    if (pb_duration(policies->catchup_window).ns == 0) policies->catchup_window = pb_duration_new(arena, duration_s(catchup_default_s)); /* shown, too */
     *out = policies;
     return ERR_NONE;
 }
@@ -206,7 +207,7 @@ static bool work_buffer(struct schedule_step *step, pb_store_ScheduleEntity *s)
 
 /* ---- time ---- */
 
-/* A window that is not given stays so in what is shown. */
+/* Schedules stored before the default was written down have none. */
 static duration catchup_window(const pb_store_ScheduleEntity *s)
 {
     const pb_google_Duration *given = s->schedule->policies->catchup_window;

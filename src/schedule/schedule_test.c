@@ -63,6 +63,15 @@ static void close_first(struct world *w, int32_t status)
     schedule_advance(&w->step, w->s);
 }
 
+TEST(what_nobody_named_is_shown_as_it_holds)
+{
+    struct world w;
+    begin(&w, SCHEDULE_OVERLAP_POLICY_UNSPECIFIED);
+    check(w.s->schedule->policies->overlap_policy == SCHEDULE_OVERLAP_POLICY_SKIP);
+    check_int(pb_duration(w.s->schedule->policies->catchup_window).ns / NS_PER_S, 31536000);
+    arena_fini(&w.arena);
+}
+
 static const struct { const char *name; int32_t policy; int started, skipped, buffered; enum schedule_wanted wanted; } overlap_rows[] = {
     {"skip", SCHEDULE_OVERLAP_POLICY_SKIP, 1, 4, 0, WANTED_NOTHING},
     {"unspecified is skip", SCHEDULE_OVERLAP_POLICY_UNSPECIFIED, 1, 4, 0, WANTED_NOTHING},
