@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv python3-pip python3-dev protobuf-compiler libnghttp2-dev libuv1-dev libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev tzdata ca-certificates"
-test="bc clang libclang-rt-14-dev sqlite3 openssl procps"
+test="bc clang libclang-rt-14-dev sqlite3 openssl procps zsh fish"
 fuzz="clang libclang-rt-14-dev"
 bench="nghttp2-client"
 

@@ -60,7 +60,7 @@ extension() {
   return $status
 }
 
-command -v bc >/dev/null || scripts/deps.sh test
+scripts/deps.sh test
 for g in $groups; do
   case $g in
     build) group build build_release ;;

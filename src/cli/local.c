@@ -236,14 +236,15 @@ static void print_choices(const char *path, const uint16_t *flags)
     }
 }
 
+/* For zsh as well, where a variable named "path" would be the search path. */
 int run_completion_bash(struct cli *cli)
 {
     (void)cli;
-    printf("_perdure() {\n  local path=\"\" words=\"\" w i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    w=${COMP_WORDS[i]}\n"
-           "    [[ $w == -* ]] && break\n    path=\"$path $w\"\n  done\n  case \"${path# } ${COMP_WORDS[COMP_CWORD - 1]}\" in\n");
+    printf("_perdure() {\n  local said=\"\" words=\"\" w i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    w=${COMP_WORDS[i]}\n"
+           "    [[ $w == -* ]] && break\n    said=\"$said $w\"\n  done\n  case \"${said# } ${COMP_WORDS[COMP_CWORD - 1]}\" in\n");
     print_choices(NULL, flags_global);
     for (size_t i = 0; i < command_count; i++) print_choices(commands[i].path, commands[i].flags);
-    printf("  esac\n  [[ -n $words ]] || case \"${path# }\" in\n");
+    printf("  esac\n  [[ -n $words ]] || case \"${said# }\" in\n");
     for (size_t i = 0; i < command_count; i++) {
         printf("    \"%s\") words=\"", commands[i].path);
         print_flags(commands[i].flags);
@@ -251,8 +252,8 @@ int run_completion_bash(struct cli *cli)
         if (!commands[i].is_local) print_flags(flags_connection);
         printf("\" ;;\n");
     }
-    printf("    *) words=$(while read -r line; do\n        if [[ -z ${path# } ]]; then echo \"${line%%%% *}\"; "
-           "elif [[ $line == \"${path# } \"* ]]; then rest=${line#\"${path# } \"}; echo \"${rest%%%% *}\"; fi\n      done <<'END'\n");
+    printf("    *) words=$(while read -r line; do\n        if [[ -z ${said# } ]]; then echo \"${line%%%% *}\"; "
+           "elif [[ $line == \"${said# } \"* ]]; then rest=${line#\"${said# } \"}; echo \"${rest%%%% *}\"; fi\n      done <<'END'\n");
     for (size_t i = 0; i < command_count; i++) printf("%s\n", commands[i].path);
     printf("server start-dev\nEND\n    ) ;;\n  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -F _perdure perdure\n");
     return 0;

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import os
+import pty
+import select
+import signal
 from datetime import timedelta
 
 import pytest
@@ -545,3 +548,43 @@ async def test_completion_offers_commands_and_flags(tmp_path):
     assert (await run("bash", tmp_path, "-c", ask))[1].split() == ["LastWorkflowTask", "LastContinuedAsNew"]
     ask = f"source {tmp_path}/complete.sh; COMP_WORDS=(perdure workflow show --fol); COMP_CWORD=3; _perdure; echo ${{COMPREPLY[@]}}"
     assert (await run("bash", tmp_path, "-c", ask))[1].split() == ["--follow"]
+
+
+async def test_fish_completes(tmp_path):
+    (tmp_path / "complete.fish").write_text((await run(OURS, tmp_path, "completion", "fish"))[1])
+
+    async def offered(line):
+        code, out, err = await run("fish", tmp_path, "-c", f"source {tmp_path}/complete.fish; complete -C '{line}'")
+        assert (code, err) == (0, "")
+        return [row.split("\t")[0] for row in out.splitlines()]
+    assert await offered("perdure workflow st") == ["stack", "start", "start-update-with-start"]
+    assert await offered("perdure workflow show --fol") == ["--follow"]
+    assert "AllowDuplicateFailedOnly" in await offered("perdure workflow start --id-reuse-policy ")
+
+
+async def test_zsh_completes(tmp_path):
+    """In a terminal, as zsh completes nowhere else."""
+    (tmp_path / "complete.zsh").write_text((await run(OURS, tmp_path, "completion", "zsh"))[1])
+    (tmp_path / ".zshrc").write_text(f"PS1='ready> '\nunsetopt beep\nsource {tmp_path}/complete.zsh\n")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execvpe("zsh", ["zsh", "-i"], {**os.environ, "ZDOTDIR": str(tmp_path), "TERM": "dumb"})
+
+    async def until(text):
+        seen = ""
+        for _ in range(200):
+            if select.select([terminal], [], [], 0)[0]:
+                seen += os.read(terminal, 4096).decode(errors="replace")
+            if text in seen:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(seen)
+    try:
+        await until("ready> ")
+        for typed, completed in (("perdure workf\t", "perdure workflow "), ("sho\t", "show "), ("--fol\t", "--follow ")):
+            os.write(terminal, typed.encode())
+            await until(completed)
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)
