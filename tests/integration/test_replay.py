@@ -2,15 +2,19 @@
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from conftest import eventually
 from temporalio import activity, workflow
-from temporalio.api.enums.v1 import EventType, IndexedValueType
+from temporalio.api.enums.v1 import CommandType, EventType, IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowExecutionStatus, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
 from temporalio.common import RetryPolicy, SearchAttributeKey
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 pytestmark = pytest.mark.asyncio
@@ -130,15 +134,74 @@ class Fails:
         raise ApplicationError("as told", "detail", type="Told")
 
 
-WORKFLOWS = [Everything, Child, Fails]
+has_stumbled: set[str] = set()
 
-WANTED = {
-    "ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_CANCEL_REQUESTED", "TIMER_STARTED", "TIMER_CANCELED", "WORKFLOW_EXECUTION_COMPLETED",
-    "WORKFLOW_EXECUTION_FAILED", "WORKFLOW_EXECUTION_CANCELED", "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED", "MARKER_RECORDED",
-    "WORKFLOW_EXECUTION_CONTINUED_AS_NEW", "START_CHILD_WORKFLOW_EXECUTION_INITIATED", "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED",
-    "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", "WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "WORKFLOW_EXECUTION_UPDATE_COMPLETED", "WORKFLOW_PROPERTIES_MODIFIED",
-    "TIMER_FIRED", "ACTIVITY_TASK_CANCELED", "CHILD_WORKFLOW_EXECUTION_COMPLETED", "CHILD_WORKFLOW_EXECUTION_CANCELED",
-    "WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_EXECUTION_SIGNALED", "ACTIVITY_TASK_COMPLETED",
+
+@workflow.defn
+class Troubles:
+    """Each step is one way in which what a workflow asks for can fail."""
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        me = workflow.info().workflow_id
+        if me not in has_stumbled:  # one task of it fails; that the set is outside is the point
+            has_stumbled.add(me)
+            raise RuntimeError("stumbles once")
+        workflow.deprecate_patch("older")
+        short, once = timedelta(milliseconds=300), RetryPolicy(maximum_attempts=1)
+        nobody = workflow.get_external_workflow_handle(f"{me}-nobody")
+        slowly = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=2)
+        ways = [
+            lambda: workflow.execute_activity(flaky, start_to_close_timeout=timedelta(seconds=30), retry_policy=once),
+            lambda: workflow.execute_activity(endless, start_to_close_timeout=short, retry_policy=once),
+            lambda: workflow.execute_local_activity(flaky, start_to_close_timeout=timedelta(seconds=30), retry_policy=once),
+            lambda: workflow.execute_local_activity(flaky, start_to_close_timeout=timedelta(seconds=30), retry_policy=slowly,
+                                                    local_retry_threshold=timedelta(milliseconds=1)),  # a timer of the server between
+            lambda: nobody.signal("note", "hello"),
+            lambda: nobody.cancel(),
+            lambda: workflow.execute_child_workflow(Fails.run, id=f"{me}-fails"),
+            lambda: workflow.execute_child_workflow(Child.run, 1, id=me),
+            lambda: workflow.execute_child_workflow(Child.run, -1, id=f"{me}-late", run_timeout=short),
+            lambda: workflow.execute_child_workflow(Child.run, -1, id=f"{me}-terminated"),
+        ]
+        return [await self.ends(way) for way in ways]
+
+    async def ends(self, way: Callable[[], Awaitable[Any]]) -> str:
+        try:
+            return str(await way())
+        except (FailureError, WorkflowAlreadyStartedError) as e:
+            return type(e.cause or e).__name__
+
+
+WORKFLOWS = [Everything, Child, Fails, Troubles]
+
+# Each command, and the event that shows that it was there.
+COMMANDS = {
+    "SCHEDULE_ACTIVITY_TASK": "ACTIVITY_TASK_SCHEDULED",
+    "REQUEST_CANCEL_ACTIVITY_TASK": "ACTIVITY_TASK_CANCEL_REQUESTED",
+    "START_TIMER": "TIMER_STARTED",
+    "CANCEL_TIMER": "TIMER_CANCELED",
+    "COMPLETE_WORKFLOW_EXECUTION": "WORKFLOW_EXECUTION_COMPLETED",
+    "FAIL_WORKFLOW_EXECUTION": "WORKFLOW_EXECUTION_FAILED",
+    "CANCEL_WORKFLOW_EXECUTION": "WORKFLOW_EXECUTION_CANCELED",
+    "CONTINUE_AS_NEW_WORKFLOW_EXECUTION": "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
+    "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION": "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED",
+    "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION": "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED",
+    "START_CHILD_WORKFLOW_EXECUTION": "START_CHILD_WORKFLOW_EXECUTION_INITIATED",
+    "RECORD_MARKER": "MARKER_RECORDED",
+    "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES": "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES",
+    "MODIFY_WORKFLOW_PROPERTIES": "WORKFLOW_PROPERTIES_MODIFIED",
+    "PROTOCOL_MESSAGE": "WORKFLOW_EXECUTION_UPDATE_ACCEPTED",
+}
+
+# What comes of them, well and badly.
+WANTED = set(COMMANDS.values()) | {
+    "WORKFLOW_EXECUTION_UPDATE_COMPLETED", "WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_EXECUTION_SIGNALED", "WORKFLOW_TASK_FAILED", "TIMER_FIRED",
+    "ACTIVITY_TASK_COMPLETED", "ACTIVITY_TASK_FAILED", "ACTIVITY_TASK_TIMED_OUT", "ACTIVITY_TASK_CANCELED",
+    "CHILD_WORKFLOW_EXECUTION_STARTED", "CHILD_WORKFLOW_EXECUTION_COMPLETED", "CHILD_WORKFLOW_EXECUTION_FAILED", "CHILD_WORKFLOW_EXECUTION_CANCELED",
+    "CHILD_WORKFLOW_EXECUTION_TIMED_OUT", "CHILD_WORKFLOW_EXECUTION_TERMINATED", "START_CHILD_WORKFLOW_EXECUTION_FAILED",
+    "EXTERNAL_WORKFLOW_EXECUTION_SIGNALED", "EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED",
+    "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED", "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
 }
 
 
@@ -168,10 +231,25 @@ async def make_corpus(client: Client, queue: str) -> list[WorkflowHistory]:
         for handle in (partner, fails):
             with pytest.raises(WorkflowFailureError):
                 await handle.result()
+    async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=[flaky, endless], workflow_runner=UnsandboxedWorkflowRunner()):
+        troubles = await client.start_workflow(Troubles.run, id=f"{name}-troubles", task_queue=queue)
+        await eventually(lambda: is_running(client, f"{troubles.id}-terminated"), 120)
+        await client.get_workflow_handle(f"{troubles.id}-terminated").terminate()
+        assert await troubles.result() == ["ApplicationError", "TimeoutError", "ApplicationError", "2", "ApplicationError", "ApplicationError",
+                                           "ApplicationError", "WorkflowAlreadyStartedError", "TimeoutError", "TerminatedError"]
     histories = []
-    for id_ in (name, partner.id, fails.id, f"{name}-child", f"{name}-slow"):
+    for id_ in (name, partner.id, fails.id, f"{name}-child", f"{name}-slow", troubles.id):
         histories += await chain(client, id_, await first_run(client.get_workflow_handle(id_)))
     return histories
+
+
+async def is_running(client: Client, workflow_id: str) -> bool:
+    try:
+        return (await client.get_workflow_handle(workflow_id).describe()).status == WorkflowExecutionStatus.RUNNING
+    except RPCError as e:
+        if e.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return False
 
 
 async def first_run(handle: WorkflowHandle) -> str:
@@ -182,6 +260,11 @@ async def first_run(handle: WorkflowHandle) -> str:
 async def add_attribute(client: Client) -> None:
     await client.operator_service.add_search_attributes(AddSearchAttributesRequest(
         namespace="default", search_attributes={COLOUR.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD}), retry=True)
+
+
+async def test_the_corpus_has_every_command():
+    known = {name.removeprefix("COMMAND_TYPE_") for name in CommandType.keys()} - {"UNSPECIFIED"}
+    assert {name for name in known if "NEXUS" not in name} == set(COMMANDS)
 
 
 async def test_what_was_written_here_replays(client, queue):

@@ -137,7 +137,7 @@ func TestActivityTimeouts(t *testing.T) {
 		enums.TIMEOUT_TYPE_START_TO_CLOSE:    {StartToCloseTimeout: short},
 		enums.TIMEOUT_TYPE_HEARTBEAT:         {HeartbeatTimeout: short},
 		enums.TIMEOUT_TYPE_SCHEDULE_TO_START: {ScheduleToStartTimeout: short, TaskQueue: "nobody-" + uuid.NewString()},
-		enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: {ScheduleToCloseTimeout: short, StartToCloseTimeout: time.Minute},
+		enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: {ScheduleToCloseTimeout: 2 * time.Second, StartToCloseTimeout: time.Minute},
 	} {
 		options.RetryPolicy = impatient
 		err := l.run(Acts, Given{Options: options, Name: "Hangs", Args: []any{false}}).Get(l.ctx, nil)

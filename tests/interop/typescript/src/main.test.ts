@@ -199,7 +199,7 @@ const activityTests = () => {
     const nobody = `nobody-${randomUUID()}`;
     for (const [kind, options] of [
       ['START_TO_CLOSE', { startToCloseTimeout: 300 }], ['HEARTBEAT', { heartbeatTimeout: 300 }],
-      ['SCHEDULE_TO_START', { scheduleToStartTimeout: 300, taskQueue: nobody }], ['SCHEDULE_TO_CLOSE', { scheduleToCloseTimeout: 300 }],
+      ['SCHEDULE_TO_START', { scheduleToStartTimeout: 300, taskQueue: nobody }], ['SCHEDULE_TO_CLOSE', { scheduleToCloseTimeout: 2000 }],
     ] as const) {
       const failure = await reason((await call('hangs', [false], { ...options, retry: ONCE })).result());
       assert.ok(failure instanceof TimeoutFailure);
