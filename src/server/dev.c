@@ -182,7 +182,8 @@ static void on_ready(void *arg)
     if (!str_is_empty(f->db_filename)) printf("  File        %.*s\n", STR_ARG(f->db_filename));
     else printf("  File        none: everything is gone when it stops; --db-filename FILE keeps it\n");
     printf("  Namespaces  default");
-    for (size_t i = 0; i < f->namespaces.count; i++) printf(", %.*s", STR_ARG(f->namespaces.items[i]));
+    for (size_t i = 0; i < f->namespaces.count; i++)
+        if (!str_equal_c(f->namespaces.items[i], "default")) printf(", %.*s", STR_ARG(f->namespaces.items[i]));
     printf("\n  Stop        Ctrl-C\n");
     fflush(stdout);
     log_info("server", "ready");

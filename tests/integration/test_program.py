@@ -42,12 +42,12 @@ def test_the_address_may_be_a_name(tmp_path):
 
 
 def test_ready_text_and_clean_stop_on_ctrl_c(tmp_path):
-    s = Server(tmp_path)
+    s = Server(tmp_path, "--namespace", "default", "--namespace", "orders")
     s.start()
     s.process.send_signal(signal.SIGINT)
     assert s.process.wait(20) == 0
     text = s.log.read_text()
-    assert "is ready" in text and s.address in text and str(s.file) in text and "Ctrl-C" in text
+    assert "is ready" in text and s.address in text and str(s.file) in text and "Ctrl-C" in text and "Namespaces  default, orders\n" in text
 
 
 def test_a_second_server_on_the_same_file_is_refused(tmp_path):
