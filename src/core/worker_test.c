@@ -234,6 +234,51 @@ TEST(autoscaling_follows_the_servers_advice_within_bounds)
     fixture_fini(&f);
 }
 
+TEST(autoscaling_goes_down_when_the_server_says_so_or_has_too_much_to_do)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_PollerBehavior scaling = {.is_autoscaling = true, .minimum = 2, .maximum = 8, .initial = 8};
+    f.options.activity_pollers = &scaling;
+    fixture_start(&f);
+    struct core_effect *polls[8];
+    for (size_t i = 0; i < countof(polls); i++) check((polls[i] = next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY)) != NULL);
+    check(next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    pb_taskqueue_PollerScalingDecision down = {.poll_request_delta_suggestion = -2}, stay = {0};
+    pb_ws_PollActivityTaskQueueResponse reply = {.poller_scaling_decision = &down};
+    answer(&f, polls[0], &pb_ws_PollActivityTaskQueueResponse_type, &reply); /* six are wanted, seven are out */
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 0);
+    reply.poller_scaling_decision = &stay; /* an empty poll is no reason when the server said what it wants */
+    answer(&f, polls[1], &pb_ws_PollActivityTaskQueueResponse_type, &reply);
+    answer(&f, polls[2], &pb_ws_PollActivityTaskQueueResponse_type, &reply);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 1); /* six again */
+    core_worker_called(f.w, polls[3]->call_id, GRPC_RESOURCE_EXHAUSTED, STR("slow down"), f.now); /* half of them: three */
+    advance(&f, 300);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 0);
+    reply.poller_scaling_decision = &down;
+    for (size_t i = 4; i < countof(polls); i++) answer(&f, polls[i], &pb_ws_PollActivityTaskQueueResponse_type, &reply);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 1); /* one of before is out, and two are the least */
+    fixture_fini(&f);
+}
+
+TEST(fixed_pollers_pass_over_the_servers_advice)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_PollerBehavior three = {.maximum = 3};
+    f.options.activity_pollers = &three;
+    fixture_start(&f);
+    struct core_effect *poll = next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 2);
+    pb_taskqueue_PollerScalingDecision down = {.poll_request_delta_suggestion = -3};
+    pb_ws_PollActivityTaskQueueResponse reply = {.poller_scaling_decision = &down};
+    answer(&f, poll, &pb_ws_PollActivityTaskQueueResponse_type, &reply);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 1);
+    fixture_fini(&f);
+}
+
 /* ---- workflow tasks --------------------------------------------------------------------------------------------------- */
 
 TEST(a_workflow_runs_from_its_first_task_to_its_last)
@@ -342,6 +387,90 @@ TEST(a_full_cache_lets_the_oldest_run_go)
     pb_ws_GetWorkflowExecutionHistoryRequest *get = request(&f, next(&f, EFFECT_CALL, CORE_GET_HISTORY), &pb_ws_GetWorkflowExecutionHistoryRequest_type);
     check_str(get->execution->run_id, "r1");
     check_int(get->next_page_token.size, 0);
+    fixture_fini(&f);
+}
+
+TEST(of_a_full_cache_the_run_that_was_used_least_recently_goes)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    f.options.max_cached_workflows = 2;
+    fixture_start(&f);
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    static const char *const tasks[] = {"r1", "r2", "r1"};
+    for (size_t i = 0; i < countof(tasks); i++) {
+        echo_fini(&f.echo);
+        echo_init(&f.echo, f.history);
+        if (i < 2) {
+            give_task(&f, 1, 3, tasks[i]);
+            sdk(&f);
+        } else { /* a second workflow task of a run in the cache; it stays open */
+            give_task(&f, 4, 9, tasks[i]);
+            struct core_effect *e = next(&f, EFFECT_ACTIVATION, 0);
+            check_str(activation(&f, e)->run_id, "r1");
+            complete(&f, &(pb_core_Completion){.run_id = STR("r1")});
+        }
+        answer(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    }
+    check_int(f.metrics[METRIC_STICKY_CACHE_SIZE], 2);
+    check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+    give_task(&f, 1, 3, "r3");
+    check_str(activation(&f, next(&f, EFFECT_ACTIVATION, 0))->run_id, "r3");
+    pb_core_Activation *a = activation(&f, next(&f, EFFECT_ACTIVATION, 0));
+    check_str(a->run_id, "r2");
+    check_int(a->jobs[0]->remove_from_cache->reason, REMOVAL_REASON_CACHE_FULL);
+    check_int(f.metrics[METRIC_STICKY_CACHE_EVICTION], 1);
+    fixture_fini(&f);
+}
+
+TEST(the_rest_of_a_long_history_is_fetched_page_by_page)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    pb_history_History part = {0};
+    PB_SET_ARRAY(&part, events, f.history->events, 2);
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+    pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part,
+                                                .started_event_id = 9, .attempt = 1, .next_page_token = STR("page 1")};
+    answer(&f, next(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), &pb_ws_PollWorkflowTaskQueueResponse_type, &poll);
+    static const struct { const char *token, *next; size_t first, count; } pages[] = {
+        {"page 1", "page 2", 2, 1}, {"page 2", "page 3", 3, 0}, {"page 3", "", 3, 6}};
+    for (size_t i = 0; i < countof(pages); i++) {
+        struct core_effect *call = next(&f, EFFECT_CALL, CORE_GET_HISTORY);
+        pb_ws_GetWorkflowExecutionHistoryRequest *get = request(&f, call, &pb_ws_GetWorkflowExecutionHistoryRequest_type);
+        check_str(get->next_page_token, pages[i].token);
+        check_str(get->execution->run_id, "r1");
+        check(call != NULL && call->is_retried && next(&f, EFFECT_CALL, CORE_GET_HISTORY) == NULL);
+        PB_SET_ARRAY(&part, events, f.history->events + pages[i].first, pages[i].count);
+        pb_ws_GetWorkflowExecutionHistoryResponse page = {.history = &part, .next_page_token = str_of(pages[i].next)};
+        answer(&f, call, &pb_ws_GetWorkflowExecutionHistoryResponse_type, &page);
+    }
+    check_int(sdk(&f), 0); /* the replay of the first workflow task … */
+    check_int(sdk(&f), 0); /* … and the second */
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_int(r->commands_count, 1);
+    check_int(r->commands[0]->command_type, COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION);
+    fixture_fini(&f);
+}
+
+TEST(a_page_that_can_not_be_had_fails_the_task)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    pb_history_History part = {0};
+    PB_SET_ARRAY(&part, events, f.history->events, 2);
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+    pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part,
+                                                .started_event_id = 9, .attempt = 1, .next_page_token = STR("page 1")};
+    answer(&f, next(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), &pb_ws_PollWorkflowTaskQueueResponse_type, &poll);
+    core_worker_called(f.w, next(&f, EFFECT_CALL, CORE_GET_HISTORY)->call_id, GRPC_INTERNAL, STR("the disk is gone"), f.now);
+    pb_ws_RespondWorkflowTaskFailedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_FAILED), &pb_ws_RespondWorkflowTaskFailedRequest_type);
+    check(r->failure != NULL && memmem(r->failure->message.data, r->failure->message.size, "the disk is gone", 16) != NULL);
     fixture_fini(&f);
 }
 
@@ -640,6 +769,121 @@ TEST(a_heartbeat_on_its_way_goes_along_with_a_failure_too)
     fixture_fini(&f);
 }
 
+/* ---- slots ------------------------------------------------------------------------------------------------------------ */
+
+TEST(resource_based_slots_follow_the_load_and_the_ramp)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_PollerBehavior many = {.maximum = 20};
+    pb_core_SlotSupplier_ResourceBased r = {.target_memory_usage = 0.8, .target_cpu_usage = 0.9, .minimum_slots = 2, .maximum_slots = 6,
+                                            .ramp_throttle = pb_duration_new(&f.arena, duration_ms(50))};
+    pb_core_SlotSupplier supplier = {.kind_case = pb_core_SlotSupplier_resource_based_tag, .resource_based = &r};
+    f.options.activity_pollers = &many;
+    f.options.activity_slots = &supplier;
+    fixture_start(&f);
+    check(core_worker_wants_samples(f.w));
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 2); /* the minimum, whatever the load */
+    static const struct { const char *row; double memory, cpu; int64_t after_ms; size_t more; } rows[] = {
+        {"memory is short", 0.8, 0, 100, 0}, {"the CPU is busy", 0, 0.9, 100, 0}, {"there is room", 0.79, 0.89, 100, 1},
+        {"not so fast", 0, 0, 49, 0}, {"after the pause", 0, 0, 1, 1}, {"short again", 0.95, 0, 100, 0},
+        {"room again", 0, 0, 100, 1}, {"the last", 0, 0, 50, 1}, {"the maximum", 0, 0, 1000, 0},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        test_row = rows[i].row;
+        f.now = instant_add(f.now, duration_ms(rows[i].after_ms));
+        core_worker_sample(f.w, rows[i].memory, rows[i].cpu, f.now);
+        check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), rows[i].more);
+    }
+    fixture_fini(&f);
+}
+
+TEST(the_ramp_of_resource_based_slots_needs_no_further_sample)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_SlotSupplier_ResourceBased r = {.target_memory_usage = 0.8, .target_cpu_usage = 0.9};
+    pb_core_SlotSupplier supplier = {.kind_case = pb_core_SlotSupplier_resource_based_tag, .resource_based = &r};
+    f.options.activity_slots = &supplier;
+    fixture_start(&f);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 1); /* no sample yet */
+    advance(&f, 100);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 0);
+    core_worker_sample(f.w, 0.1, 0.1, f.now);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 1);
+    check_int(core_worker_due(f.w).ns, instant_add(f.now, duration_ms(50)).ns); /* the usual pause */
+    advance(&f, 50);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 1);
+    fixture_fini(&f);
+}
+
+TEST(custom_slots_are_asked_for_used_and_released)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.no_workflows = true;
+    pb_core_PollerBehavior two = {.maximum = 2};
+    pb_core_SlotSupplier supplier = {.kind_case = pb_core_SlotSupplier_custom_id_tag, .custom_id = 9};
+    f.options.activity_pollers = &two;
+    f.options.activity_slots = &supplier;
+    fixture_start(&f);
+    check(!core_worker_wants_samples(f.w));
+    struct core_effect *first = next(&f, EFFECT_SLOT_RESERVE, 0);
+    check(first != NULL && first->custom_id == 9 && first->slot_kind == SLOT_ACTIVITY && first->permit != 0);
+    check(next(&f, EFFECT_SLOT_RESERVE, 0) == NULL && next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL); /* one at a time */
+    core_worker_slot_granted(f.w, first->permit + 1, f.now);                                                /* nobody's */
+    check(next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    core_worker_slot_granted(f.w, first->permit, f.now);
+    struct core_effect *second = next(&f, EFFECT_SLOT_RESERVE, 0);
+    check(second != NULL && second->permit != first->permit);
+    give_activity(&f, 0); /* comes with the one poll that is out */
+    struct core_effect *used = next(&f, EFFECT_SLOT_USED, 0);
+    check(used != NULL && used->permit == first->permit && used->custom_id == 9);
+    check_str(used->id, "say");
+    check(next(&f, EFFECT_SLOT_RELEASED, 0) == NULL);
+    finish(&f, pb_core_ActivityResult_completed_tag);
+    struct core_effect *released = next(&f, EFFECT_SLOT_RELEASED, 0);
+    check(released != NULL && released->permit == first->permit);
+    core_worker_shutdown(f.w, f.now);
+    struct core_effect *cancelled = next(&f, EFFECT_SLOT_CANCEL, 0);
+    check(cancelled != NULL && cancelled->permit == second->permit);
+    core_worker_slot_granted(f.w, second->permit, f.now); /* too late */
+    released = next(&f, EFFECT_SLOT_RELEASED, 0);
+    check(released != NULL && released->permit == second->permit);
+    core_worker_slot_granted(f.w, second->permit, f.now); /* it was given back */
+    check(next(&f, EFFECT_SLOT_RELEASED, 0) == NULL && next(&f, EFFECT_CALL, CORE_POLL_ACTIVITY) == NULL);
+    fixture_fini(&f);
+}
+
+TEST(custom_slots_of_workflow_tasks_say_which_are_for_the_sticky_queue)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    f.options.no_remote_activities = true;
+    pb_core_SlotSupplier supplier = {.kind_case = pb_core_SlotSupplier_custom_id_tag, .custom_id = 3};
+    f.options.workflow_slots = &supplier;
+    fixture_start(&f);
+    check(core_worker_reserve(f.w, f.now) == 0); /* a task of an eager start does not wait for a supplier */
+    struct core_effect *normal = next(&f, EFFECT_SLOT_RESERVE, 0);
+    check(normal != NULL && !normal->is_sticky);
+    core_worker_slot_granted(f.w, normal->permit, f.now);
+    struct core_effect *sticky = next(&f, EFFECT_SLOT_RESERVE, 0);
+    check(sticky != NULL && sticky->is_sticky);
+    give_task(&f, 1, 3, "r1");
+    struct core_effect *used = next(&f, EFFECT_SLOT_USED, 0);
+    check(used != NULL && used->permit == normal->permit);
+    check_int(sdk(&f), 0);
+    check(next(&f, EFFECT_SLOT_RELEASED, 0) == NULL); /* until the server has the answer */
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    answer(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    struct core_effect *released = next(&f, EFFECT_SLOT_RELEASED, 0);
+    check(released != NULL && released->permit == normal->permit);
+    fixture_fini(&f);
+}
+
 /* ---- shutdown ---------------------------------------------------------------------------------------------------------- */
 
 TEST(a_shutdown_lets_activities_end_and_cancels_them_after_the_grace)
@@ -698,7 +942,7 @@ TEST(a_shutdown_takes_the_cached_runs_back)
 
 /* ---- local activities ---------------------------------------------------------------------------------------------------- */
 
-static void schedule_local(struct fixture *f, int64_t threshold_ms)
+static void schedule_local_for(struct fixture *f, int64_t threshold_ms, int64_t timeout_s)
 {
     load(f, "hello.json");
     fixture_start(f);
@@ -706,13 +950,15 @@ static void schedule_local(struct fixture *f, int64_t threshold_ms)
     check(next(f, EFFECT_ACTIVATION, 0) != NULL);
     pb_common_RetryPolicy policy = {.initial_interval = pb_duration_new(&f->arena, duration_s(2)), .maximum_attempts = 3};
     pb_core_ScheduleLocalActivity s = {.seq = 1, .activity_type = STR("say"), .retry_policy = &policy,
-                                       .start_to_close_timeout = pb_duration_new(&f->arena, duration_s(5)),
+                                       .start_to_close_timeout = pb_duration_new(&f->arena, duration_s(timeout_s)),
                                        .local_retry_threshold = pb_duration_new(&f->arena, duration_ms(threshold_ms))};
     pb_sdk_UserMetadata metadata = {.summary = pb_payload_new(&f->arena, STR("json/plain"), STR("\"why\""))};
     pb_core_Command c = {.variant_case = pb_core_Command_schedule_local_activity_tag, .schedule_local_activity = &s, .user_metadata = &metadata}, *commands[] = {&c};
     pb_core_Completion completion = {.run_id = STR("r1"), .commands = commands, .commands_count = 1};
     complete(f, &completion);
 }
+
+static void schedule_local(struct fixture *f, int64_t threshold_ms) { schedule_local_for(f, threshold_ms, 5); }
 
 static pb_core_ActivityTask *local_task(struct fixture *f)
 {
@@ -754,6 +1000,68 @@ TEST(a_local_activity_is_retried_within_its_workflow_task)
     check(r->force_create_new_workflow_task);
     check_int(r->commands_count, 0);
     check_int(r->metering_metadata->nonfirst_local_activity_execution_attempts, 2);
+    fixture_fini(&f);
+}
+
+/* Adds the events of the workflow task that a heartbeat brings: completed, scheduled, started. */
+static void after_heartbeat(struct fixture *f, pb_history_History *part, int64_t first)
+{
+    static const int32_t types[] = {EVENT_TYPE_WORKFLOW_TASK_COMPLETED, EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EVENT_TYPE_WORKFLOW_TASK_STARTED};
+    for (int i = 0; i < 3; i++) {
+        pb_history_HistoryEvent *e = pb_new(&f->arena, pb_history_HistoryEvent);
+        e->event_id = first + i;
+        e->event_type = types[i];
+        e->event_time = pb_timestamp_new(&f->arena, f->now);
+        if (i == 0) {
+            e->attributes_case = pb_history_HistoryEvent_workflow_task_completed_event_attributes_tag;
+            e->workflow_task_completed_event_attributes = pb_new(&f->arena, pb_history_WorkflowTaskCompletedEventAttributes);
+            e->workflow_task_completed_event_attributes->scheduled_event_id = first - 2;
+            e->workflow_task_completed_event_attributes->started_event_id = first - 1;
+        } else if (i == 1) {
+            e->attributes_case = pb_history_HistoryEvent_workflow_task_scheduled_event_attributes_tag;
+            e->workflow_task_scheduled_event_attributes = pb_new(&f->arena, pb_history_WorkflowTaskScheduledEventAttributes);
+        } else {
+            e->attributes_case = pb_history_HistoryEvent_workflow_task_started_event_attributes_tag;
+            e->workflow_task_started_event_attributes = pb_new(&f->arena, pb_history_WorkflowTaskStartedEventAttributes);
+            e->workflow_task_started_event_attributes->scheduled_event_id = first + 1;
+        }
+        PB_PUSH(&f->arena, part, events) = e;
+    }
+}
+
+TEST(a_local_activity_outlives_workflow_tasks_and_is_recorded_once)
+{
+    struct fixture f;
+    fixture_init(&f);
+    schedule_local_for(&f, 60000, 600);
+    struct str token = local_task(&f)->task_token;
+    pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
+    int64_t started = 3;
+    for (int beat = 0; beat < 3; beat++) {
+        check(next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED) == NULL);
+        f.now = core_worker_due(f.w);
+        core_worker_tick(f.w, f.now);
+        struct core_effect *call = next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+        pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, call, &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+        check(r->force_create_new_workflow_task && r->return_new_workflow_task);
+        check_int(r->commands_count, 0);
+        pb_history_History part = {0};
+        after_heartbeat(&f, &part, started + 1);
+        started += 3;
+        pb_ws_PollWorkflowTaskQueueResponse task = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part, .attempt = 1,
+                                                    .started_event_id = started, .previous_started_event_id = started - 3};
+        pb_ws_RespondWorkflowTaskCompletedResponse more = {.workflow_task = &task};
+        answer(&f, call, &pb_ws_RespondWorkflowTaskCompletedResponse_type, &more);
+        check(next(&f, EFFECT_ACTIVATION, 0) == NULL && next(&f, EFFECT_ACTIVITY_TASK, 0) == NULL); /* it still runs */
+    }
+    local_result(&f, token, true);
+    pb_core_Activation *a = activation(&f, next(&f, EFFECT_ACTIVATION, 0));
+    check_int(a->jobs_count, 1);
+    complete(&f, &(pb_core_Completion){.run_id = STR("r1")});
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    check_int(r->commands_count, 1);
+    check_int(r->commands[0]->command_type, COMMAND_TYPE_RECORD_MARKER);
+    check(!r->force_create_new_workflow_task);
     fixture_fini(&f);
 }
 
