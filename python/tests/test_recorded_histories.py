@@ -57,3 +57,23 @@ def test_a_changed_workflow_does_not_replay() -> None:
     replayer = Replayer(workflows=[Changed], workflow_runner=UnsandboxedWorkflowRunner())
     with pytest.raises(workflow.NondeterminismError, match="event 5 .ActivityTaskScheduled.*start a timer"):
         asyncio.run(replayer.replay_workflow(history))
+
+
+def test_a_run_is_replayed_again_as_soon_as_its_result_is_known() -> None:
+    """The worker may not have let go of the run yet: the result comes with what asks it to."""
+    from temporalio import _core
+
+    history = _core.from_json("temporal.api.history.v1.History", (ROOT / "src/core/testdata/hello.json").read_text())
+    replayer = _core.Replayer({"namespace": "n", "task_queue": "q", "identity": "i", "build_id": "b"})
+    replayer.push_history("hello", history)
+    for _ in range(3):
+        activation = replayer.next_activation(5.0)
+        assert activation is not None and "initialize_workflow" in activation["jobs"][0]
+        replayer.complete_activation({"run_id": activation["run_id"], "failure": {"message": "no"}})
+        removal = replayer.next_activation(5.0)
+        assert removal is not None and "remove_from_cache" in removal["jobs"][0]
+        replayer.push_history("hello", history)
+        with pytest.raises(ValueError, match="being replayed"):
+            replayer.push_history("hello", history)
+        replayer.complete_activation({"run_id": removal["run_id"]})
+    replayer.close()

@@ -141,8 +141,9 @@ void core_worker_shutdown(struct core_worker *w, instant now);
 bool core_worker_is_done(const struct core_worker *w);
 
 /* For a replayer: one more history (an encoded History). The remove_from_cache that ends its activations tells how it went:
- * REQUESTED when it replayed to its end. ERR_INVALID: not a history, or one without a start, or a second one of the same
- * run at the same time. run_id: receives the run's id, in the arena. */
+ * REQUESTED when it replayed to its end. From then on, even before it is answered, the same run may be pushed once more.
+ * ERR_INVALID: not a history, or one without a start, or a second one of the same run at the same time. run_id: receives the
+ * run's id, in the arena. */
 MUST_USE err core_worker_push_history(struct core_worker *w, struct str workflow_id, struct str history, struct arena *arena,
                                       struct str *run_id, instant now);
 

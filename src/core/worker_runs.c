@@ -533,7 +533,8 @@ err core_worker_push_history(struct core_worker *w, struct str workflow_id, stru
     pb_common_WorkflowExecution execution = {
         .workflow_id = workflow_id, .run_id = first->workflow_execution_started_event_attributes->original_execution_run_id};
     if (str_is_empty(execution.run_id)) execution.run_id = arena_printf(arena, "run of %.*s", STR_ARG(workflow_id));
-    if (runs_find(w, execution.run_id) != NULL) return ERR_INVALID;
+    const struct entry *before = runs_find(w, execution.run_id);
+    if (before != NULL && (!before->is_evicting || !list_is_empty(&before->after))) return ERR_INVALID;
     pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("replay"), .workflow_execution = &execution, .history = history,
                                                 .workflow_type = first->workflow_execution_started_event_attributes->workflow_type};
     struct run_task *task;

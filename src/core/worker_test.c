@@ -1129,4 +1129,28 @@ TEST(a_replayer_says_how_a_history_went)
     fixture_fini(&f);
 }
 
+TEST(a_replayer_takes_a_run_again_while_it_lets_it_go)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "timers.json");
+    f.options.is_replayer = true;
+    fixture_start(&f);
+    struct str id, bytes = PB_ENCODE_ARENA(pb_history_History, f.history, &f.arena);
+    check(core_worker_push_history(f.w, STR("wf"), bytes, &f.arena, &id, f.now) == ERR_NONE);
+    struct core_effect *e = next(&f, EFFECT_ACTIVATION, 0);
+    pb_core_Completion nothing = {.run_id = activation(&f, e)->run_id};
+    complete(&f, &nothing);
+    e = next(&f, EFFECT_ACTIVATION, 0); /* the result is known, the removal not answered yet */
+    check_int(activation(&f, e)->jobs[0]->remove_from_cache->reason, REMOVAL_REASON_NONDETERMINISM);
+    check(core_worker_push_history(f.w, STR("wf"), bytes, &f.arena, &id, f.now) == ERR_NONE);
+    check(core_worker_push_history(f.w, STR("wf"), bytes, &f.arena, &id, f.now) == ERR_INVALID); /* one at a time here, too */
+    check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+    complete(&f, &nothing);
+    int reason;
+    while ((reason = sdk(&f)) == 0) {}
+    check_int(reason, REMOVAL_REASON_REQUESTED);
+    fixture_fini(&f);
+}
+
 TEST_MAIN
