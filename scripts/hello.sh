@@ -3,14 +3,14 @@
 # Python package, then with ours. Each run prints "Result: Hello, Temporal!".
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/processes.sh
 scripts/build.sh release
 official=$(scripts/venv.sh official)
 
 dir=$(mktemp -d)
 server="" worker=""
 stop() {
-  [ -z "$worker" ] || { kill -INT "$worker" 2>/dev/null || true; wait "$worker" 2>/dev/null || true; }
-  [ -z "$server" ] || { kill -INT "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+  for process in $worker $server; do end "$process"; done
   rm -rf "$dir"
 }
 trap stop EXIT
@@ -37,8 +37,7 @@ run() { # label, python
     cat "$dir/server.log" "$dir/worker.log" >&2
     exit 1
   fi
-  kill -INT "$worker" 2>/dev/null || true
-  wait "$worker" 2>/dev/null || true
+  end "$worker"
   worker=""
 }
 run "the official Python package" "$official"

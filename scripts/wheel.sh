@@ -18,10 +18,21 @@ compile() {
   echo "$PWD/$dir"
 }
 
+# What the wheel is made of; it changes when any of it does.
+fingerprint() { # build directory
+  { find python scripts/wheel.sh scripts/requirements-wheel.txt scripts/api-requirements.txt "$1/python/_core.abi3.so" "$1/src/server/perdure" \
+      -type f -not -path 'python/temporalio/api/*' -not -name '*.pyc' -printf '%p %s %T@\n' | sort; } | sha256sum | cut -c1-16
+}
+
 pack() {
-  local lib python
+  local lib python now
   scripts/deps.sh build >&2
   lib=$(compile)
+  now=$(fingerprint "$lib")
+  if [ "$(cat build/wheel/.stamp 2>/dev/null || true)" = "$now" ]; then
+    ls "$PWD"/build/wheel/*.whl
+    return
+  fi
   python=$(scripts/venv.sh wheel)
   PATH="$(dirname "$python"):$PATH" "$python" python/generate_api.py --protos "$(scripts/fetch_api.sh)" --out python/temporalio/api >build/log/wheel-api.log 2>&1 ||
     { tail -20 build/log/wheel-api.log >&2; exit 1; }
@@ -33,6 +44,7 @@ pack() {
   PERDURE_BUILD_DIR=$lib "$python" -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w build/wheel build/wheel-stage/python >build/log/wheel-pip.log 2>&1 ||
     { tail -30 build/log/wheel-pip.log >&2; exit 1; }
   rm -rf build/wheel-stage
+  echo "$now" >build/wheel/.stamp
   ls "$PWD"/build/wheel/*.whl
 }
 
@@ -41,7 +53,13 @@ case ${1:-} in
   --venv)
     wheel=$(pack)
     python=$(scripts/venv.sh "$2")
+    stamp=$(dirname "$python")/../.wheel
+    if [ "$(cat "$stamp" 2>/dev/null || true)" = "$(cat build/wheel/.stamp)" ]; then
+      echo "$python"
+      exit 0
+    fi
     "$python" -m pip install -q --disable-pip-version-check --no-deps --force-reinstall "$wheel" >build/log/wheel-install.log 2>&1 || { tail -20 build/log/wheel-install.log >&2; exit 1; }
+    cp build/wheel/.stamp "$stamp"
     echo "$python"
     ;;
   "") pack ;;

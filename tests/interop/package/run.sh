@@ -4,6 +4,7 @@
 # The server is the one of the official command line (PERDURE_TEMPORAL, else the one tests/interop/run.sh builds).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
+. scripts/processes.sh
 temporal=${PERDURE_TEMPORAL:-$PWD/build/interop/bin/temporal}
 if [ ! -x "$temporal" ]; then
   echo "perdure: no official server here: our package is not run against it"
@@ -16,10 +17,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 address=127.0.0.1:$port
 server="" worker=""
 stop() {
-  for process in $worker $server; do
-    kill -INT "$process" 2>/dev/null || true
-    wait "$process" 2>/dev/null || true
-  done
+  for process in $worker $server; do end "$process"; done
   rm -rf "$dir"
 }
 trap stop EXIT
@@ -38,8 +36,7 @@ sed "s/localhost:7233/$address/" examples/hello/run_workflow.py >"$dir/run_workf
 (cd "$dir" && exec "$ours" run_worker.py) >"$dir/worker.log" 2>&1 &
 worker=$!
 said=$(cd "$dir" && timeout 60 "$ours" run_workflow.py 2>&1 || true)
-kill -INT "$worker" 2>/dev/null || true
-wait "$worker" 2>/dev/null || true
+end "$worker"
 worker=""
 if [ "$said" = "Result: Hello, Temporal!" ]; then echo "tutorial: 1 passed, 0 failed"; else echo "$said"; cat "$dir/worker.log"; echo "tutorial: 0 passed, 1 failed"; status=1; fi
 
