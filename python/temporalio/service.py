@@ -575,6 +575,18 @@ class _BridgeServiceClient(ServiceClient):
         self._bridge_client = connection
         return connection
 
+    async def _connected_within(self, seconds: float | None) -> tuple[_core.Connection, float | None]:
+        """The connection, and what it has left of the time of a call. The attempt goes on when a call gives up."""
+        if seconds is None:
+            return await self._connected(), None
+        now = asyncio.get_running_loop().time
+        until = now() + seconds
+        try:
+            connection = await asyncio.wait_for(self._connected(), seconds)
+        except asyncio.TimeoutError:
+            raise RPCError("not connected in time", RPCStatusCode.DEADLINE_EXCEEDED, b"") from None
+        return connection, max(until - now(), 0.000001)
+
     def _reserve_workflow_task(self, namespace: str, task_queue: str) -> tuple[_core.Worker, int] | None:
         for worker in self._workers.get((namespace, task_queue), ()):
             slot = worker.reserve_workflow_task()
@@ -621,7 +633,10 @@ class _BridgeServiceClient(ServiceClient):
     ) -> Any:
         if metadata:
             _check_metadata(metadata)
-        connection = self._bridge_client or await self._connected()
+        seconds = None if timeout is None else timeout.total_seconds()
+        connection = self._bridge_client
+        if connection is None:
+            connection, seconds = await self._connected_within(seconds)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         call = connection.call(
             _core_loop(),
@@ -630,7 +645,7 @@ class _BridgeServiceClient(ServiceClient):
             request,
             retry=retry,
             metadata=list(metadata.items()),
-            timeout=None if timeout is None else timeout.total_seconds(),
+            timeout=seconds,
             raw=raw,
         )
         return await _await_call(future, call.cancel)
