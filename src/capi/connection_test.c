@@ -15,6 +15,7 @@ static struct fixture {
     pthread_cond_t changed;
     int port, failures_left, calls;
     enum grpc_code failure;
+    const char *words;   /* of failures */
     bool is_parked;      /* calls are left unanswered */
     char headers[256];   /* of the last call: authorization, a-header, client-name */
     int done_count;
@@ -33,7 +34,7 @@ static void on_call(void *arg, struct grpc_call *call)
     if (f.failures_left > 0) f.failures_left--;
     pthread_cond_broadcast(&f.changed);
     pthread_mutex_unlock(&f.mutex);
-    if (is_failing) grpc_call_fail(call, f.failure, STR("as asked"), STR_EMPTY);
+    if (is_failing) grpc_call_fail(call, f.failure, str_of(f.words), STR_EMPTY);
     else if (!is_parked) grpc_call_reply(call, grpc_call_body(call).data, grpc_call_body(call).size);
 }
 static void on_cancel(void *arg, struct grpc_call *call) { (void)arg, (void)call; }
@@ -98,6 +99,7 @@ static void set_up(void)
     struct arena arena;
     memset(&f, 0, sizeof f);
     f.failure = GRPC_UNAVAILABLE;
+    f.words = "as asked";
     pthread_mutex_init(&f.mutex, NULL);
     pthread_cond_init(&f.changed, NULL);
     ensure(runtime_create(&f.server_runtime, NULL, NULL, NULL) == ERR_NONE && runtime_create(&f.runtime, NULL, NULL, NULL) == ERR_NONE);
@@ -181,6 +183,38 @@ TEST(retries_follow_the_policy)
         check_int(f.calls, row->calls);
         tear_down();
     }
+}
+
+TEST(retries_end_with_the_time_they_have)
+{
+    struct arena arena;
+    set_up();
+    arena_init(&arena, 0, 0);
+    connection_unref(f.connection);
+    struct connection_options options = default_options(&arena);
+    options.retry.max_retries = 0;
+    options.retry.max_elapsed = duration_ms(100);
+    connect_with(&options, &arena);
+    f.failures_left = -1;
+    check_int(call_once("/a.B/Get", CONNECTION_RETRY, NO_TIMEOUT), GRPC_UNAVAILABLE);
+    check(f.calls >= 1);
+    arena_fini(&arena);
+    tear_down();
+}
+
+TEST(a_message_that_is_too_large_is_not_sent_again)
+{
+    set_up();
+    f.failures_left = 1;
+    f.failure = GRPC_RESOURCE_EXHAUSTED;
+    f.words = "the message is larger than 4 MiB";
+    check_int(call_once("/a.B/Get", CONNECTION_RETRY, NO_TIMEOUT), GRPC_RESOURCE_EXHAUSTED);
+    check_int(f.calls, 1);
+    f.failures_left = 1;
+    f.words = "slow down"; /* that passes */
+    check_int(call_once("/a.B/Get", CONNECTION_RETRY, NO_TIMEOUT), GRPC_OK);
+    check_int(f.calls, 3);
+    tear_down();
 }
 
 TEST(a_poll_with_a_timeout_of_its_own_ends_with_it)
