@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import warnings
 from datetime import timedelta
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.worker import WorkflowInboundInterceptor
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 
 from conftest import Driver, payload
@@ -133,6 +136,110 @@ def test_signals_run_before_the_workflow_starts_and_on_their_own_unless_batched(
     d = driver(Trace, default_workflow_logic_flags=flags)
     (command,) = d.start(signal("go"))
     assert command["complete_workflow"]["result"] == payload(expected)
+
+
+def wrapped(fn: Any) -> Any:
+    @functools.wraps(fn)
+    def inner(*args: Any) -> Any:
+        return fn(*args)
+
+    return inner
+
+
+@workflow.defn
+class Mixed:
+    """Handlers that need a task and handlers that do not, side by side."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.woken = asyncio.Event()
+
+    @workflow.run
+    async def run(self) -> list[Any]:
+        self.events.append("run")
+        await self.woken.wait()
+        self.events.append(("woken", workflow.all_handlers_finished()))
+        await workflow.wait_condition(lambda: "end" in self.events)
+        return self.events
+
+    @workflow.signal
+    def plain(self, n: int) -> None:
+        self.events.append(("plain", n))
+        asyncio.create_task(self.later(n))
+        self.woken.set()
+
+    async def later(self, n: int) -> None:
+        self.events.append(("later", n))
+
+    @workflow.signal
+    async def task(self, n: int) -> None:
+        self.events.append(("task", n))
+        await asyncio.sleep(0)
+        self.events.append(("task again", n))
+
+    @workflow.signal
+    @wrapped
+    async def wrapped(self, n: int) -> None:
+        self.events.append(("wrapped", n))
+        await asyncio.sleep(0)
+
+    @workflow.signal
+    def lying(self, n: int) -> None:
+        return self.later(n)  # type: ignore[return-value]
+
+    @workflow.signal
+    def end(self) -> None:
+        self.events.append("end")
+
+    @workflow.signal
+    def refuse(self, how: str) -> None:
+        if how == "failure":
+            raise ApplicationError("refused")
+        if how == "new":
+            workflow.continue_as_new()
+        raise ValueError("a mistake")
+
+
+class PassesOn(WorkflowInboundInterceptor):
+    """With an interceptor each handler has its task."""
+
+
+@pytest.mark.parametrize("interceptors", [[], [PassesOn]], ids=["plain", "intercepted"])
+@pytest.mark.parametrize("first", [True, False])
+def test_handlers_that_need_no_task_keep_their_place(driver: type[Driver], interceptors: Any, first: bool) -> None:
+    d = driver(Mixed, interceptor_classes=interceptors)
+    signals = [signal(name, str(n)) for n, name in enumerate(["task", "plain", "wrapped", "plain", "task"])]
+    if first:
+        d.start(*signals)
+    else:
+        d.start()
+        d.commands(*signals)
+    assert d.commands(signal("lying", "9")) == []
+    (command,) = d.commands(signal("end"))
+    got = json.loads(command["complete_workflow"]["result"]["data"])
+    expected: list[Any] = [["task", 0], ["plain", 1], ["wrapped", 2], ["plain", 3], ["task", 4], ["task again", 0], ["later", 1]]
+    rest: list[Any] = [["later", 3], ["task again", 4]]
+    if first:
+        expected += [*rest, "run", ["woken", True]]
+    else:
+        expected = ["run", *expected, ["woken", False], *rest]
+    assert got == [*expected, ["later", 9], "end"]
+
+
+@pytest.mark.parametrize("interceptors", [[], [PassesOn]], ids=["plain", "intercepted"])
+@pytest.mark.parametrize(
+    ("how", "kind"), [("failure", "fail_workflow"), ("new", "continue_as_new"), ("mistake", None)]
+)
+def test_what_a_plain_handler_raises_is_what_the_workflow_raises(
+    driver: type[Driver], interceptors: Any, how: str, kind: Any
+) -> None:
+    d = driver(Mixed, interceptor_classes=interceptors)
+    d.start()
+    completion = d.activate(signal("refuse", f'"{how}"'))
+    if kind is None:
+        assert "commands" not in completion and completion["failure"]
+    else:
+        assert kinds(completion["commands"]) == [kind]
 
 
 def test_a_flag_is_noted_once_and_only_outside_of_replay(driver: type[Driver]) -> None:

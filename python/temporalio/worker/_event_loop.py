@@ -30,6 +30,27 @@ class WorkflowBeingEvictedError(BaseException):
 WorkflowBeingEvictedError.__name__ = WorkflowBeingEvictedError.__qualname__ = "_WorkflowBeingEvictedError"
 
 
+class _Handle(asyncio.Handle):
+    """A callback that waits for its turn; made without asyncio's questions after debug mode, as there are so many."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., Any],
+        args: Any,
+        loop: asyncio.AbstractEventLoop,
+        context: Optional[contextvars.Context],
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
 class WorkflowTimerHandle(asyncio.TimerHandle):
     """A timer; its command has been added by the time it exists."""
 
@@ -94,8 +115,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 return
 
     def _is_true(self, fn: Callable[[], bool], context: contextvars.Context) -> bool:
-        with self._as_read_only():
+        before = self._read_only
+        self._read_only = True
+        try:
             return bool(context.run(fn))
+        finally:
+            self._read_only = before
 
     @contextmanager
     def _as_read_only(self) -> Iterator[None]:
@@ -169,7 +194,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         # Unwinding schedules wake-ups too, and those must run
         if self._read_only and not self._is_evicting:
             self._assert_not_read_only("schedule task")
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import json
 import traceback
+import types
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -112,11 +113,29 @@ class Handlers(CommandBuilder):
                     extra={"temporal_workflow": details},
                 )
             return
-        input = HandleSignalInput(signal=name, args=args, headers=self._read_headers(job.get("headers")))
         execution = _Execution(name, defn.unfinished_policy)
         self._signal_executions[execution] = None
+        if type(self._inbound) is RootInbound and _cannot_wait(defn.fn):
+            # In the place of the first step of its task: nothing else runs earlier or later for it
+            self.call_soon(self._run_plain_signal, name, args, execution)
+            return
+        input = HandleSignalInput(signal=name, args=args, headers=self._read_headers(job.get("headers")))
         task = self.create_task(self._guard(self._inbound.handle_signal(input)), name=f"signal: {name}")
         task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
+
+    def _run_plain_signal(self, name: str, args: Sequence[Any], execution: _Execution) -> None:
+        """Runs a handler that has no need of a task."""
+        try:
+            result: Any = (self._signal_defns.get(name) or self._signal_defns[None]).bind_fn(self._object)(*args)
+        except (Exception, asyncio.CancelledError, temporalio.workflow.ContinueAsNewError) as err:
+            self._on_workflow_error(err)
+        else:
+            if inspect.isawaitable(result):
+                # It was declared otherwise
+                task: asyncio.Task[None] = self.create_task(self._guard(result), name=f"signal: {name}")
+                task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
+                return
+        self.call_soon(self._signal_executions.pop, execution, None)
 
     def workflow_get_signal_handler(self, name: Optional[str]) -> Optional[Callable]:
         return self._handler_of(self._signal_defns.get(name))
@@ -433,6 +452,21 @@ class RootInbound(WorkflowInboundInterceptor):
         defn = defns.get(name) or defns[None]
         handler: Callable[..., Any] = defn.bind_fn(self._run._object)
         return handler
+
+
+def _cannot_wait(fn: Any) -> bool:
+    """Whether a handler is a plain function that is declared to return nothing, and not what stands for another."""
+    if type(fn) is not types.FunctionType or fn.__code__.co_flags & _WAITING or hasattr(fn, "__wrapped__"):
+        return False
+    try:
+        returned = fn.__annotations__.get("return", fn)
+    except Exception:
+        # Names that are there for type checkers only
+        return False
+    return returned is None or returned == "None"
+
+
+_WAITING = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def _drive(coro: Any) -> Any:
