@@ -2,6 +2,8 @@
 # Every test, group by group; the last line is "N passed, N failed". Exit status 0 only when nothing failed.
 # Usage: scripts/test.sh [group ...]   groups: build unit sim clang asan integration histories interop python extension tidy
 set -uo pipefail
+# Whoever runs this in the background may have Ctrl-C ignored, and what is started here would not hear of it either.
+[ -n "${PERDURE_HEARS_SIGNALS:-}" ] || PERDURE_HEARS_SIGNALS=1 exec env --default-signal "$0" "$@"
 cd "$(dirname "$0")/.."
 mkdir -p build/log
 passed=0 failed=0
