@@ -12,6 +12,7 @@ import collections
 import contextvars
 import logging
 import sys
+import types
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -70,11 +71,38 @@ class WorkflowTimerHandle(asyncio.TimerHandle):
         return f"<WorkflowTimerHandle {self.seq} when={self.when()}>"
 
 
+def _type_of_task_steps() -> Optional[type]:
+    """The type of what a task in C gives to ``call_soon`` to go on; no task makes use of the handle."""
+    seen: list[Any] = []
+
+    class Seeing(asyncio.AbstractEventLoop):
+        def get_debug(self) -> bool:
+            return False
+
+        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+            seen.append(callback)
+
+    async def nothing() -> None:
+        pass
+
+    coro = nothing()
+    task = asyncio.Task(coro, loop=Seeing())  # type: ignore[abstract]
+    # It is never run: where an import happens another task may be at work
+    coro.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    # In Python it is a method like any other
+    return None if isinstance(seen[0], types.MethodType) else type(seen[0])
+
+
+_TaskStep = _type_of_task_steps()
+
+
 class WorkflowLoop(asyncio.AbstractEventLoop):
     """See the module's description. The workflow instance is a subclass that turns timers into commands."""
 
     def __init__(self) -> None:
-        self._ready: collections.deque[asyncio.Handle] = collections.deque()
+        # Handles; what a task's next step is, which nobody can cancel, needs none
+        self._ready: collections.deque[Any] = collections.deque()
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None], contextvars.Context]] = []
         # A dict for its order: eviction and stack traces go by it
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -92,8 +120,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         while True:
             while ready:
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+                if type(handle) is tuple:
+                    handle[1].run(handle[0])
+                elif not handle._cancelled:
+                    handle._context.run(handle._callback, *handle._args)
             if not check_conditions or not self._conditions:
                 return
             waiting = []
@@ -194,6 +224,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         # Unwinding schedules wake-ups too, and those must run
         if self._read_only and not self._is_evicting:
             self._assert_not_read_only("schedule task")
+        if type(callback) is _TaskStep and context is not None:
+            self._ready.append((callback, context))
+            return None  # type: ignore[return-value]
         handle = _Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
