@@ -141,14 +141,14 @@ def test_each_activation_has_its_completion(side: Any) -> None:
     worker = side(script)
     for n in range(20):
         start(script, worker, "Quick", f"r{n}")
-    done = {script.completions.get(timeout=5)["run_id"] for _ in range(20)}
+    done = {script.completions.get(timeout=60)["run_id"] for _ in range(20)}
     assert done == {f"r{n}" for n in range(20)}
 
 
 def test_an_unknown_type_fails_the_task_and_says_what_there_is(side: Any) -> None:
     script = Script()
     start(script, side(script), "Nope", "r")
-    failure = script.completions.get(timeout=5)["failure"]
+    failure = script.completions.get(timeout=60)["failure"]
     assert failure["message"].endswith("available workflows: Blocks, Quick, Spins")
     assert failure["application_failure_info"]["type"] == "NotFoundError"
 
@@ -158,14 +158,14 @@ def test_code_that_spins_is_found_told_of_and_interrupted(side: Any) -> None:
     worker = side(script)
     Spins.ended.clear()
     start(script, worker, "Spins", "r")
-    failure = script.completions.get(timeout=10)["failure"]
+    failure = script.completions.get(timeout=60)["failure"]
     assert failure["message"].startswith("[TMPRL1101] Potential deadlock detected")
     assert "pass" in failure["stack_trace"] or "while True" in failure["stack_trace"]
     evict(script, worker, "r")
-    assert script.completions.get(timeout=10) == {"run_id": "r"}
+    assert script.completions.get(timeout=60) == {"run_id": "r"}
     assert Spins.ended.is_set()
     start(script, worker, "Quick", "r2")
-    assert script.completions.get(timeout=5)["run_id"] == "r2"
+    assert script.completions.get(timeout=60)["run_id"] == "r2"
 
 
 def test_code_that_blocks_holds_up_nobody_else_and_is_evicted_when_it_returns(side: Any) -> None:
@@ -175,14 +175,14 @@ def test_code_that_blocks_holds_up_nobody_else_and_is_evicted_when_it_returns(si
     for n in range(4):
         start(script, worker, "Blocks", f"b{n}")
     for _ in range(4):
-        assert "deadlock" in script.completions.get(timeout=10)["failure"]["message"]
+        assert "deadlock" in script.completions.get(timeout=60)["failure"]["message"]
     start(script, worker, "Quick", "r")
-    assert script.completions.get(timeout=5)["run_id"] == "r"
+    assert script.completions.get(timeout=60)["run_id"] == "r"
     evict(script, worker, "b0")
     with pytest.raises(queue.Empty):
         script.completions.get(timeout=0.3)
     unblock.set()
-    assert script.completions.get(timeout=5) == {"run_id": "b0"}
+    assert script.completions.get(timeout=60) == {"run_id": "b0"}
 
 
 def test_pumps_leave_a_shared_executor_when_idle(side: Any) -> None:
@@ -190,8 +190,8 @@ def test_pumps_leave_a_shared_executor_when_idle(side: Any) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         worker = side(script, workflow_task_executor=executor)
         start(script, worker, "Quick", "r")
-        script.completions.get(timeout=5)
-        assert executor.submit(lambda: "free").result(timeout=5) == "free"
+        script.completions.get(timeout=60)
+        assert executor.submit(lambda: "free").result(timeout=60) == "free"
 
 
 # ---------------------------------------------------------------------------------------------------------- activities
@@ -224,7 +224,7 @@ class Fixture:
         self.side.handle_task({"task_token": token, "cancel": flags or {"is_cancelled": True}})
 
     async def result(self) -> dict[str, Any]:
-        return await asyncio.get_running_loop().run_in_executor(None, lambda: self.script.results.get(timeout=5))
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: self.script.results.get(timeout=60))
 
 
 @activity.defn
@@ -374,7 +374,7 @@ def test_a_blocked_loop_is_stood_in_for() -> None:
                 thread.start()
                 thread.join()  # the loop does not run meanwhile
                 time.sleep(0.2)
-            assert [f.script.results.get(timeout=5)["task_token"] for _ in range(2)] == [b"a", b"b"]
+            assert [f.script.results.get(timeout=60)["task_token"] for _ in range(2)] == [b"a", b"b"]
             assert stopped.is_set()
             assert (await f.result())["task_token"] == b"c"
 
@@ -471,7 +471,7 @@ def test_heartbeats_of_plain_activities_do_not_wait_for_a_blocked_loop() -> None
         with concurrent.futures.ThreadPoolExecutor(1) as executor:
             f = Fixture(beats, executor=executor)
             f.begin("beats")
-            f.script.results.get(timeout=5)  # blocks the loop until the activity has ended
+            f.script.results.get(timeout=60)  # blocks the loop until the activity has ended
             assert [d for _, d in f.script.heartbeats] == [[payload(str(n))] for n in range(3)]
 
     run(main())
