@@ -330,6 +330,34 @@ def test_a_cancellation_that_hits_the_packages_own_code_reaches_the_activity() -
     run(main())
 
 
+class Dies:
+    def __del__(self) -> None:
+        for _ in range(20):
+            len("x")
+
+
+@activity.defn
+def mostly_finalizes() -> None:
+    while True:
+        Dies()
+        activity.heartbeat()
+
+
+def test_a_cancellation_that_hits_a_finalizer_reaches_the_activity() -> None:
+    """Python drops what is raised there; it is raised once more."""
+
+    async def main() -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            f = Fixture(mostly_finalizes, executor=executor)
+            for n in range(20):
+                f.begin("mostly_finalizes", token=b"%d" % n)
+                await asyncio.sleep(0.005)
+                f.cancel(b"%d" % n)
+                assert "cancelled" in await f.result()
+
+    run(main())
+
+
 def test_cancelling_an_activity_that_has_not_begun() -> None:
     """It begins, and learns of it where it waits first: an async one, and a plain one that the executor had no thread for."""
 

@@ -15,6 +15,7 @@ import contextvars
 import ctypes
 import logging
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -161,7 +162,9 @@ class RunningActivity:
 class ThreadRaiser:
     """Raises an exception on the thread of an activity, once, now or when the last shield is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Optional[asyncio.AbstractEventLoop]) -> None:
+        self._loop = loop
+        self.is_hearing = False
         self._lock = threading.Lock()
         self._thread_id: Optional[int] = None
         self._pending: Optional[BaseException] = None
@@ -171,8 +174,10 @@ class ThreadRaiser:
 
     def enter(self) -> None:
         """The activity begins on this thread."""
+        _hear_of_lost_cancellations()
         with self._lock:
             self._thread_id = threading.get_ident()
+            _raisers[self._thread_id] = self
             pending, self._pending = self._pending, None
         if pending is not None:
             raise pending
@@ -184,6 +189,7 @@ class ThreadRaiser:
             self._pending = None
             self._has_left = True
         if thread_id is not None:
+            _raisers.pop(thread_id, None)
             # What was set and not yet raised would hit whoever has the thread next
             _set_async_exception(thread_id, None)
 
@@ -197,6 +203,21 @@ class ThreadRaiser:
                 self._pending = error
             else:
                 _set_async_exception(self._thread_id, type(error))
+
+    def raise_again(self) -> None:
+        """What was raised last was lost before the activity saw it. On the activity's thread, where nothing may be raised right now."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+
+        def again() -> None:
+            if self.is_hearing:
+                loop.call_later(0.005, again)
+                return
+            self._has_raised = False
+            self.raise_in_thread(_ThreadCancelled())
+
+        loop.call_soon_threadsafe(again)
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
@@ -212,6 +233,29 @@ class ThreadRaiser:
                     pending, self._pending = self._pending, None
             if pending is not None:
                 raise pending
+
+
+_raisers: dict[int, ThreadRaiser] = {}  # by the thread that runs the activity
+_hearing: Any = None  # the hook of ours that is in place
+
+
+def _hear_of_lost_cancellations() -> None:
+    """A cancellation that hits a thread in the midst of a finalizer ends in Python's hook for errors nobody can catch."""
+    global _hearing
+    hook = sys.unraisablehook
+    if hook is _hearing:
+        return
+
+    def hear(unraisable: Any) -> None:
+        raiser = _raisers.get(threading.get_ident()) if unraisable.exc_type is _ThreadCancelled else None
+        if raiser is None:
+            hook(unraisable)
+        else:
+            raiser.is_hearing = True
+            raiser.raise_again()
+            raiser.is_hearing = False
+
+    sys.unraisablehook = _hearing = hear
 
 
 def _set_async_exception(thread_id: int, error: Optional[type[BaseException]]) -> None:
@@ -455,7 +499,7 @@ class ActivityWorker:
         running.converter = self._converters(running)
         running.cancelled_event = _LazyEvent()
         if not running.definition.no_thread_cancel_exception:
-            running.thread_raiser = ThreadRaiser()
+            running.thread_raiser = ThreadRaiser(self._loop)
 
     def _run_on_thread(self, running: RunningActivity) -> None:
         """The whole of a plain activity. Thread: the activity executor's."""
@@ -563,7 +607,7 @@ class ActivityWorker:
         elif isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
             running.cancelled_event = _LazyEvent()
             if not definition.no_thread_cancel_exception:
-                running.thread_raiser = ThreadRaiser()
+                running.thread_raiser = ThreadRaiser(self._loop)
         else:
             assert self._shared_state_manager is not None
             is_process = True
