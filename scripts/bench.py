@@ -108,6 +108,8 @@ def run_parked(server: Server, arguments: list[str]) -> dict:
 def show(name: str, r: dict) -> str:
     if "per_s" not in r:
         return f"  {name:26} {r}"
+    if r["scenario"] == "park":
+        return f"  {name:26} {r['memory_mb']:+.1f} MB" + (f"  ERRORS {r['errors']}: {r.get('first_error', '')}" if r["errors"] else "")
     units = r["workflows"]
     rate = r.get("signals_per_s", r["per_s"])
     if "signals_per_s" in r:
@@ -117,8 +119,6 @@ def show(name: str, r: dict) -> str:
         line += f"  first tenth {r['first_tenth_ms']:.0f} ms, last {r['last_tenth_ms']:.0f} ms"
     if r["scenario"] == "history":
         line = f"  {name:26} {r['events_read']} events in {r['seconds'] * 1000:.0f} ms  {r['memory_mb']:6.1f} MB"
-    if r["scenario"] == "park":
-        line = f"  {name:26} {r['memory_mb']:+.1f} MB"
     if r["errors"]:
         line += f"  ERRORS {r['errors']}: {r.get('first_error', '')}"
     return line
