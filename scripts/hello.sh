@@ -22,8 +22,8 @@ fi
 echo "perdure: starting the server on $dir/hello.db"
 build/perdure server start-dev --headless --db-filename "$dir/hello.db" >"$dir/server.log" 2>&1 &
 server=$!
-for _ in $(seq 100); do
-  if (exec 3<>/dev/tcp/127.0.0.1/7233) 2>/dev/null; then break; fi
+for _ in $(seq 200); do
+  if build/perdure operator cluster health --address 127.0.0.1:7233 >/dev/null 2>&1; then break; fi
   kill -0 "$server" 2>/dev/null || { cat "$dir/server.log" >&2; exit 1; }
   sleep 0.05
 done

@@ -50,10 +50,10 @@ def address() -> Iterator[str]:
         [find_server(), "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"], env=environment
     )
     try:
+        health = [find_server(), "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]  # an open port does not say it yet
         for _ in range(400):
-            with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+            if subprocess.run(health, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+                break
             assert server.poll() is None, "the server has ended"
             time.sleep(0.05)
         yield f"127.0.0.1:{port}"

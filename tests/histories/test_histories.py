@@ -18,12 +18,10 @@ PROGRAM = os.environ.get("PERDURE", str(ROOT / "build" / "perdure"))
 EXPECTED = pathlib.Path(__file__).parent / "expected"
 
 
-def listening(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
+def serving(port: int) -> bool:
+    """An open port does not say that yet."""
+    health = [PROGRAM, "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]
+    return subprocess.run(health, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def play(pattern, *flags):
@@ -33,8 +31,8 @@ def play(pattern, *flags):
     server = subprocess.Popen([PROGRAM, "server", "start-dev", "--headless", "--port", str(port), *flags], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
-        while not listening(port):
-            assert server.poll() is None and time.monotonic() < deadline, "the server does not listen"
+        while not serving(port):
+            assert server.poll() is None and time.monotonic() < deadline, "the server does not serve"
             time.sleep(0.02)
         results = asyncio.run(play_all(f"127.0.0.1:{port}", pattern))
         assert server.poll() is None, "the server has ended"
