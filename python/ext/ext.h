@@ -97,6 +97,7 @@ bool ext_loop_add(PyObject *module);
 bool ext_runtime_add(PyObject *module);
 bool ext_connection_add(PyObject *module);
 bool ext_worker_add(PyObject *module);
+bool ext_turns_add(PyObject *module);
 bool ext_add_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **out);
 /* Stops every runtime's thread; called with the GIL released, when the interpreter ends. */
 void ext_runtime_stop_all(void);

@@ -104,7 +104,7 @@ PyObject *PyInit__core(void)
         ok = PyModule_AddObject(module, "RPCFailure", rpc_failure) == 0;
     }
     pthread_atfork(before_fork, after_fork, after_fork_child);
-    if (ok && ext_loop_add(module) && ext_runtime_add(module) && ext_connection_add(module) && ADD_WORKER(module) && register_at_exit(module)) return module;
+    if (ok && ext_loop_add(module) && ext_runtime_add(module) && ext_connection_add(module) && ADD_WORKER(module) && ext_turns_add(module) && register_at_exit(module)) return module;
     Py_DECREF(module);
     return NULL;
 }

@@ -8,7 +8,8 @@ Timestamp and Duration are ints in nanoseconds. `encode`/`decode` translate betw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextvars
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 Message = dict[str, Any]
@@ -151,6 +152,31 @@ class Worker:
     def finalize_shutdown(self, loop: Loop, future: asyncio.Future[None]) -> None: ...
     @property
     def is_shut_down(self) -> bool: ...
+
+class Turns:
+    """The callbacks that wait for their turn on a workflow's event loop, and the running of them: the base of that loop.
+
+    One thread at a time. `_prepare` is called once in a process, before the first callback.
+    """
+
+    _read_only: bool
+    _is_evicting: bool
+
+    @staticmethod
+    def _prepare(step_type: Optional[type], handle_class: type[asyncio.Handle]) -> None:
+        """The type of what a task gives to call_soon to go on (None: it is a method), and the class of all other handles."""
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: Optional[contextvars.Context] = None
+    ) -> asyncio.Handle:
+        """As asyncio's, but None for a task's next step. While read-only it calls _assert_not_read_only, which raises."""
+    def get_debug(self) -> bool: ...
+    def _soon(self, callback: Callable[..., Any], *args: Any) -> None:
+        """As call_soon, for what is never cancelled."""
+    def _push_handle(self, handle: asyncio.Handle) -> None:
+        """The handle's callback runs in its turn, unless it is cancelled first."""
+    def _run_turns(self) -> None:
+        """Runs callbacks until none waits; what one raises is passed on, and the others wait."""
+    def _turns_wait(self) -> bool: ...
 
 class Replayer:
     """A worker without a server: histories go in, activations come out as from Worker."""

@@ -28,6 +28,7 @@ class Slot:
         "thread_id",
         "run_id",
         "number",
+        "asked_number",
         "is_busy",
         "is_eviction",
         "is_abandoned",
@@ -44,6 +45,7 @@ class Slot:
         self.thread_id = threading.get_ident()
         self.run_id = ""
         self.number = 0  # of the activation; tells one from the next
+        self.asked_number = 0  # the activation it was at when C last asked for one more thread
         self.is_busy = False
         self.is_eviction = False
         self.is_abandoned = False  # answered by the watchdog

@@ -8,7 +8,6 @@ sockets, executors) is left to ``asyncio.AbstractEventLoop``, whose methods rais
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextvars
 import logging
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
+from temporalio._core import Turns
 from temporalio.workflow import ReadOnlyContextError
 
 logger = logging.getLogger("temporalio.worker")
@@ -32,24 +32,9 @@ WorkflowBeingEvictedError.__name__ = WorkflowBeingEvictedError.__qualname__ = "_
 
 
 class _Handle(asyncio.Handle):
-    """A callback that waits for its turn; made without asyncio's questions after debug mode, as there are so many."""
+    """A callback that waits for its turn. C makes it."""
 
     __slots__ = ()
-
-    def __init__(
-        self,
-        callback: Callable[..., Any],
-        args: Any,
-        loop: asyncio.AbstractEventLoop,
-        context: Optional[contextvars.Context],
-    ) -> None:
-        self._context = contextvars.copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
 
 
 class WorkflowTimerHandle(asyncio.TimerHandle):
@@ -94,36 +79,26 @@ def _type_of_task_steps() -> Optional[type]:
     return None if isinstance(seen[0], types.MethodType) else type(seen[0])
 
 
-_TaskStep = _type_of_task_steps()
+Turns._prepare(_type_of_task_steps(), _Handle)
 
 
-class WorkflowLoop(asyncio.AbstractEventLoop):
+class WorkflowLoop(Turns, asyncio.AbstractEventLoop):
     """See the module's description. The workflow instance is a subclass that turns timers into commands."""
 
     def __init__(self) -> None:
-        # Handles; what a task's next step is, which nobody can cancel, needs none
-        self._ready: collections.deque[Any] = collections.deque()
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None], contextvars.Context]] = []
         # A dict for its order: eviction and stack traces go by it
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._timers: dict[int, WorkflowTimerHandle] = {}
         self._time_ns = 0
-        self._read_only = False
-        self._is_evicting = False
         self._exception_handler: Optional[Callable[..., Any]] = None
 
     # ------------------------------------------------------------------------------------------------------- for us
 
     def _run_until_idle(self, *, check_conditions: bool = True) -> None:
         """Runs callbacks until there are none and no condition has become true."""
-        ready = self._ready
         while True:
-            while ready:
-                handle = ready.popleft()
-                if type(handle) is tuple:
-                    handle[1].run(handle[0])
-                elif not handle._cancelled:
-                    handle._context.run(handle._callback, *handle._args)
+            self._run_turns()
             if not check_conditions or not self._conditions:
                 return
             waiting = []
@@ -141,7 +116,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     else:
                         waiting.append(condition)
             self._conditions = waiting
-            if not ready:
+            if not self._turns_wait():
                 return
 
     def _is_true(self, fn: Callable[[], bool], context: contextvars.Context) -> bool:
@@ -199,12 +174,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def _timer_fired(self, seq: int) -> None:
         handle = self._timers.pop(seq, None)
         if handle is not None:
-            self._ready.append(handle)
+            self._push_handle(handle)
 
     # ------------------------------------------------------------------------------------- AbstractEventLoop's methods
-
-    def get_debug(self) -> bool:
-        return False
 
     def set_debug(self, enabled: bool) -> None:
         pass
@@ -217,19 +189,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def time(self) -> float:
         return self._time_ns / 1e9
-
-    def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., Any], *args: Any, context: Optional[contextvars.Context] = None
-    ) -> asyncio.Handle:
-        # Unwinding schedules wake-ups too, and those must run
-        if self._read_only and not self._is_evicting:
-            self._assert_not_read_only("schedule task")
-        if type(callback) is _TaskStep and context is not None:
-            self._ready.append((callback, context))
-            return None  # type: ignore[return-value]
-        handle = _Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Optional[contextvars.Context] = None

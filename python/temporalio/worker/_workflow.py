@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 import temporalio.common
 import temporalio.workflow
+from temporalio import _lazy
 from temporalio._values import to_datetime, to_timedelta, to_timedelta_or_none
 from temporalio.converter._messages import headers_to_protos
 from temporalio.exceptions import ApplicationError, FailureError
@@ -36,7 +37,7 @@ from ._workflow_instance import (
 )
 
 if TYPE_CHECKING:
-    from temporalio.converter import DataConverter
+    from temporalio.converter import DataConverter, PayloadConverter
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +200,13 @@ class WorkflowWorker:
 
     def activation_waiting(self) -> None:
         """C's call for a pump. Thread: C's, with the GIL."""
-        self._start_pump()
+        gets_on = False
+        for slot in self._watchdog.slots():
+            gets_on = gets_on or slot.number != slot.asked_number
+            slot.asked_number = slot.number
+        # Under the GIL two that compute only take it from each other. With a codec they wait, and the more the better.
+        if not gets_on or self._codec.is_needed:
+            self._start_pump()
 
     def _start_pump(self) -> None:
         with self._lock:
@@ -245,7 +252,7 @@ class WorkflowWorker:
                     break
                 self._handle(act, slot)
                 with self._lock:
-                    if self._waiting_pumps:
+                    if self._waiting_pumps or (self._pumps > 1 and self._is_one_too_many(slot)):
                         break
                     self._waiting_pumps += 1
                 is_waiting = True
@@ -258,6 +265,12 @@ class WorkflowWorker:
                     self._waiting_pumps -= 1
                 self._pumps -= 1
                 self._idle.notify_all()
+
+    def _is_one_too_many(self, own: Slot) -> bool:
+        """Whether another pump computes and has got on since C last asked for one more."""
+        if self._codec.is_needed:
+            return False
+        return any(slot.is_busy and slot.number != slot.asked_number and slot is not own for slot in self._watchdog.slots())
 
     def _handle(self, act: Message, slot: Slot) -> None:
         jobs: Sequence[Message] = act.get("jobs") or ()
@@ -448,8 +461,9 @@ class WorkflowWorker:
                 type="NotFoundError",
             )
         converter = self._data_converter
-        det = WorkflowInstanceDetails(
-            payload_converter_factory=lambda: converter.payload_converter,
+        det = _lazy.instance(
+            WorkflowInstanceDetails,
+            payload_converter_factory=self._payload_converter,
             failure_converter_class=converter.failure_converter_class,
             interceptor_classes=self._interceptor_classes,
             defn=defn,
@@ -459,12 +473,15 @@ class WorkflowWorker:
             disable_eager_activity_execution=self._disable_eager,
             worker_level_failure_exception_types=self._failure_types,
             patch_activation_callback=self._patch_activation_callback,
-            last_completion_result=init.get("last_completion_result") or [],  # type: ignore[arg-type]
-            last_failure=init.get("continued_failure"),  # type: ignore[arg-type]
+            last_completion_result=init.get("last_completion_result") or [],
+            last_failure=init.get("continued_failure"),
             default_workflow_logic_flags=frozenset(self._flags),
         )
         runner = self._workflow_runner if defn.sandboxed else self._unsandboxed_workflow_runner
         return runner.create_instance(det)
+
+    def _payload_converter(self) -> PayloadConverter:
+        return self._data_converter.payload_converter
 
     def _make_info(self, act: Message, init: Message) -> temporalio.workflow.Info:
         parent, root = init.get("parent"), init.get("root")
@@ -476,8 +493,11 @@ class WorkflowWorker:
 
             untyped, typed = attributes_from_dicts(attributes), typed_attributes_from_dicts(attributes)
         started: int = init.get("start_time") or act.get("timestamp") or 0
-        retry_policy = init.get("retry_policy")
-        return temporalio.workflow.Info(
+        first_started: int = init.get("workflow_start_time") or started
+        start_time = to_datetime(started)
+        retry_policy, priority = init.get("retry_policy"), init.get("priority")
+        return _lazy.instance(
+            temporalio.workflow.Info,
             attempt=init.get("attempt", 1),
             continued_run_id=init.get("continued_from_run_id") or None,
             cron_schedule=init.get("cron_schedule") or None,
@@ -496,18 +516,18 @@ class WorkflowWorker:
             root=temporalio.workflow.RootInfo(run_id=root.get("run_id", ""), workflow_id=root.get("workflow_id", ""))
             if root
             else None,
-            priority=temporalio.common.Priority._from_dict(init.get("priority")),
+            priority=temporalio.common.Priority._from_dict(priority) if priority else temporalio.common.Priority.default,
             raw_memo=headers_to_protos(init.get("memo")) if init.get("memo") else {},
             retry_policy=temporalio.common.RetryPolicy._from_dict(retry_policy) if retry_policy else None,
             run_id=act["run_id"],
             run_timeout=to_timedelta_or_none(init.get("run_timeout") or None),
             search_attributes=untyped,
-            start_time=to_datetime(started),
+            start_time=start_time,
             task_queue=init.get("task_queue") or self._task_queue,
             task_timeout=to_timedelta(init.get("task_timeout", 0)),
             typed_search_attributes=typed,
             workflow_id=init["workflow_id"],
-            workflow_start_time=to_datetime(init.get("workflow_start_time") or started),
+            workflow_start_time=start_time if first_started == started else to_datetime(first_started),
             workflow_type=init["workflow_type"],
         )
 

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
+import temporalio.activity
 import temporalio.common
 import temporalio.workflow
+from temporalio import _lazy
 from temporalio._values import duration_ns
 from temporalio.converter import (
     ActivitySerializationContext,
@@ -208,7 +210,8 @@ class CommandBuilder(RunState):
         self._assert_not_read_only("start activity")
         name, arg_types, ret_type = _activity_parts(activity, result_type)
         return self._outbound.start_activity(
-            StartActivityInput(
+            _lazy.instance(
+                StartActivityInput,
                 activity=name,
                 args=args,
                 disable_eager_execution=self._disable_eager_activities,
@@ -244,12 +247,12 @@ class CommandBuilder(RunState):
         arguments = self._encode_args(input.args, conversion)
         if arguments:
             message["arguments"] = arguments
-        _put_durations(
-            message,
-            schedule_to_close_timeout=input.schedule_to_close_timeout,
-            schedule_to_start_timeout=input.schedule_to_start_timeout,
-            start_to_close_timeout=input.start_to_close_timeout,
-        )
+        if input.schedule_to_close_timeout is not None:
+            message["schedule_to_close_timeout"] = duration_ns(input.schedule_to_close_timeout)
+        if input.schedule_to_start_timeout is not None:
+            message["schedule_to_start_timeout"] = duration_ns(input.schedule_to_start_timeout)
+        if input.start_to_close_timeout is not None:
+            message["start_to_close_timeout"] = duration_ns(input.start_to_close_timeout)
         if input.headers:
             message["headers"] = headers_from_protos(input.headers)
         if input.retry_policy is not None:
@@ -259,15 +262,17 @@ class CommandBuilder(RunState):
         if isinstance(input, StartLocalActivityInput):
             _put_durations(message, local_retry_threshold=input.local_retry_threshold)
         else:
-            _put_durations(message, heartbeat_timeout=input.heartbeat_timeout)
+            if input.heartbeat_timeout is not None:
+                message["heartbeat_timeout"] = duration_ns(input.heartbeat_timeout)
             if input.task_queue:
                 message["task_queue"] = input.task_queue
             if input.disable_eager_execution:
                 message["do_not_eagerly_execute"] = True
             if input.versioning_intent is not None:
                 message["versioning_intent"] = _INTENTS[input.versioning_intent]
-            if input.priority is not None and input.priority != temporalio.common.Priority.default:
-                message["priority"] = input.priority._to_dict()
+            priority, default = input.priority, temporalio.common.Priority.default
+            if priority is not default and priority is not None and priority != default:
+                message["priority"] = priority._to_dict()
         return ActivityHandleImpl(
             self,
             message,
@@ -683,8 +688,6 @@ def _activity_parts(activity: Any, result_type: Optional[type]) -> tuple[str, Op
         return activity, None, result_type
     if not callable(activity):
         raise TypeError("An activity is named by a string or by its function")
-    import temporalio.activity
-
     defn = temporalio.activity._Definition.must_from_callable(activity)
     if defn.name is None:
         raise ValueError("Cannot invoke dynamic activity explicitly")

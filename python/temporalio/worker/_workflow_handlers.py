@@ -81,9 +81,9 @@ class Handlers(CommandBuilder):
         self, defn: Any, name: str, payloads: Sequence[Message]
     ) -> Sequence[Any]:
         """The arguments for a handler: those of the payloads, or for a dynamic one the name and raw values."""
-        defn.resolved()
         if defn.name is not None:
-            return self._decode_args(payloads, defn.arg_types)
+            return self._decode_args(payloads, defn.resolved().arg_types) if payloads else []
+        defn.resolved()
         if defn.dynamic_vararg:
             return [name, *self._decode_args(payloads, None)]
         raw = [RawValue(self._payload_proto(p)) for p in payloads]
@@ -115,9 +115,9 @@ class Handlers(CommandBuilder):
             return
         execution = _Execution(name, defn.unfinished_policy)
         self._signal_executions[execution] = None
-        if type(self._inbound) is RootInbound and _cannot_wait(defn.fn):
+        if type(self._inbound) is RootInbound and _cannot_wait(defn):
             # In the place of the first step of its task: nothing else runs earlier or later for it
-            self.call_soon(self._run_plain_signal, name, args, execution)
+            self._soon(self._run_plain_signal, name, args, execution)
             return
         input = HandleSignalInput(signal=name, args=args, headers=self._read_headers(job.get("headers")))
         task = self.create_task(self._guard(self._inbound.handle_signal(input)), name=f"signal: {name}")
@@ -130,12 +130,12 @@ class Handlers(CommandBuilder):
         except (Exception, asyncio.CancelledError, temporalio.workflow.ContinueAsNewError) as err:
             self._on_workflow_error(err)
         else:
-            if inspect.isawaitable(result):
+            if result is not None and inspect.isawaitable(result):
                 # It was declared otherwise
                 task: asyncio.Task[None] = self.create_task(self._guard(result), name=f"signal: {name}")
                 task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
                 return
-        self.call_soon(self._signal_executions.pop, execution, None)
+        self._soon(self._signal_executions.pop, execution, None)
 
     def workflow_get_signal_handler(self, name: Optional[str]) -> Optional[Callable]:
         return self._handler_of(self._signal_defns.get(name))
@@ -454,8 +454,15 @@ class RootInbound(WorkflowInboundInterceptor):
         return handler
 
 
-def _cannot_wait(fn: Any) -> bool:
+def _cannot_wait(defn: Any) -> bool:
     """Whether a handler is a plain function that is declared to return nothing, and not what stands for another."""
+    known: Optional[bool] = defn.__dict__.get("_cannot_wait")
+    if known is None:
+        known = defn.__dict__["_cannot_wait"] = _is_plain(defn.fn)
+    return known
+
+
+def _is_plain(fn: Any) -> bool:
     if type(fn) is not types.FunctionType or fn.__code__.co_flags & _WAITING or hasattr(fn, "__wrapped__"):
         return False
     try:

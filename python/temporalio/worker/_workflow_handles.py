@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import temporalio.workflow
@@ -46,6 +47,26 @@ def retrieved(future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
+def _shielded(inner: asyncio.Future[Any]) -> asyncio.Future[Any]:
+    """What ``asyncio.shield`` gives for a future that is the run's own, in as many turns of the loop."""
+    if inner.done():
+        return inner
+    outer: asyncio.Future[Any] = asyncio.Future(loop=inner.get_loop())
+    inner.add_done_callback(partial(_pass_on, outer))
+    return outer
+
+
+def _pass_on(outer: asyncio.Future[Any], inner: asyncio.Future[Any]) -> None:
+    if outer.done():
+        retrieved(inner)
+    elif inner.cancelled():
+        outer.cancel()
+    elif (error := inner.exception()) is not None:
+        outer.set_exception(error)
+    else:
+        outer.set_result(inner.result())
+
+
 class ActivityHandleImpl(ActivityHandle[Any]):
     """An activity or local activity."""
 
@@ -71,7 +92,7 @@ class ActivityHandleImpl(ActivityHandle[Any]):
         self._converter = converter
         self._started = False
         self._seq = 0
-        self._outcome: asyncio.Future[Any] = run.create_future()
+        self._outcome: asyncio.Future[Any] = asyncio.Future(loop=run)
         self._schedule()
         super().__init__(self._wait(), loop=run, name=f"activity: {message['activity_type']}")
         run._track(self)
@@ -90,7 +111,7 @@ class ActivityHandleImpl(ActivityHandle[Any]):
         self._started = True
         while True:
             try:
-                return await asyncio.shield(self._outcome)
+                return await _shielded(self._outcome)
             except DoBackoff as err:
                 backoff = err.backoff
                 seq = self._run._next_seq("activity")  # taken before the timer runs, as histories have it

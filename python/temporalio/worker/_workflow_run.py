@@ -53,13 +53,6 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 _PATCHES, _SIGNALS, _REST, _QUERIES = range(4)
-_GROUPS = {
-    "notify_has_patch": _PATCHES,
-    "update_random_seed": _PATCHES,
-    "signal_workflow": _SIGNALS,
-    "do_update": _SIGNALS,
-    "query_workflow": _QUERIES,
-}
 
 
 class WorkflowRun(Handlers):
@@ -76,6 +69,9 @@ class WorkflowRun(Handlers):
         root = RootInbound(self)
         self._inbound: WorkflowInboundInterceptor = root
         temporalio.workflow._Runtime.set_on_loop(self, self)
+        if not det.interceptor_classes:
+            root._outbound = root_outbound
+            return
         outer_loop = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
@@ -101,10 +97,12 @@ class WorkflowRun(Handlers):
         self._commands = []
         self._used_flags = []
         self._task_error = None
-        self._deployment_version = act.get("deployment_version") or self._deployment_version
-        self._known_flags.update(act.get("available_sdk_flags", ()))
+        if "deployment_version" in act:
+            self._deployment_version = act["deployment_version"] or self._deployment_version
+        if "available_sdk_flags" in act:
+            self._known_flags.update(act["available_sdk_flags"])
         self._thread_id = threading.get_ident()
-        completion: Message = {"run_id": self._info.run_id}
+        completion: Message = {"run_id": act["run_id"]}
         outer_loop = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
@@ -115,7 +113,8 @@ class WorkflowRun(Handlers):
                 asyncio._set_running_loop(outer_loop)
             if self._task_error is not None:
                 raise self._task_error
-            self._check_unfinished_handlers()
+            if self._update_executions or self._signal_executions:
+                self._check_unfinished_handlers()
         except Exception as err:
             self._fail_task(err, completion)
             return completion
@@ -152,30 +151,36 @@ class WorkflowRun(Handlers):
 
     def _run_jobs(self, jobs: Sequence[Message]) -> None:
         if self._is_single_batch():
-            ordered = sorted(jobs, key=lambda job: _GROUPS.get(next(iter(job)), _REST))
+            ordered = sorted(jobs, key=lambda job: _JOBS[next(iter(job))][0])
             self._ensure_object(jobs)
             for job in ordered:
-                self._apply(job)
+                ((variant, value),) = job.items()
+                _JOBS[variant][1](self, value)
             self._run_until_idle(check_conditions=not all("query_workflow" in job for job in jobs))
             return
         if len(jobs) == 1:
-            groups: list[tuple[int, Sequence[Message]]] = [(_GROUPS.get(next(iter(jobs[0])), _REST), jobs)]
-        else:
-            sorted_jobs: dict[int, list[Message]] = {}
-            for job in jobs:
-                sorted_jobs.setdefault(_GROUPS.get(next(iter(job)), _REST), []).append(job)
-            groups = sorted(sorted_jobs.items())
-        for group, members in groups:
-            if group != _PATCHES and self._object is None:
+            ((variant, value),) = jobs[0].items()
+            group, apply = _JOBS[variant]
+            if self._object is None and group != _PATCHES:
                 self._ensure_object(jobs)
-            for job in members:
-                self._apply(job)
+            apply(self, value)
             if group != _PATCHES:
                 self._run_until_idle(check_conditions=group != _QUERIES)
-
-    def _apply(self, job: Message) -> None:
-        variant, value = next(iter(job.items()))
-        getattr(self, "_apply_" + variant)(value)
+            return
+        groups: tuple[list[Any], ...] = ([], [], [], [])
+        for job in jobs:
+            ((variant, value),) = job.items()
+            group, apply = _JOBS[variant]
+            groups[group].append((apply, value))
+        for group, members in enumerate(groups):
+            if not members:
+                continue
+            if self._object is None and group != _PATCHES:
+                self._ensure_object(jobs)
+            for apply, value in members:
+                apply(self, value)
+            if group != _PATCHES:
+                self._run_until_idle(check_conditions=group != _QUERIES)
 
     def _ensure_object(self, jobs: Sequence[Message]) -> None:
         """Makes the workflow's object before the first handler or the run method sees it."""
@@ -220,11 +225,16 @@ class WorkflowRun(Handlers):
         input = ExecuteWorkflowInput(
             type=self._defn.cls, run_fn=self._defn.run_fn, args=self._args, headers=self._headers
         )
-        self._run_task = self.create_task(self._guard(self._run_workflow(input)), name="run")
+        self._run_task = self.create_task(self._run_workflow(input), name="run")
 
     async def _run_workflow(self, input: ExecuteWorkflowInput) -> None:
-        result = await self._inbound.execute_workflow(input)
-        self._add_command({"complete_workflow": {"result": self._encode_one(result)}})
+        try:
+            result = await self._inbound.execute_workflow(input)
+            self._add_command({"complete_workflow": {"result": self._encode_one(result)}})
+        except WorkflowBeingEvictedError:
+            raise
+        except (Exception, asyncio.CancelledError, ContinueAsNewError) as err:
+            self._on_workflow_error(err)
 
     def _apply_cancel_workflow(self, job: Message) -> None:
         self._cancel_requested = True
@@ -588,6 +598,27 @@ class WorkflowRun(Handlers):
                 raise KeyError(f"The memo has no key {key}")
             return default
         return self._decode_one(payload, type_hint, None)
+
+
+# What an activation can ask for: the group it belongs to, and what applies it
+_JOBS: Mapping[str, tuple[int, Callable[[WorkflowRun, Message], None]]] = {
+    "notify_has_patch": (_PATCHES, WorkflowRun._apply_notify_has_patch),
+    "update_random_seed": (_PATCHES, WorkflowRun._apply_update_random_seed),
+    "signal_workflow": (_SIGNALS, WorkflowRun._apply_signal_workflow),
+    "do_update": (_SIGNALS, WorkflowRun._apply_do_update),
+    "initialize_workflow": (_REST, WorkflowRun._apply_initialize_workflow),
+    "cancel_workflow": (_REST, WorkflowRun._apply_cancel_workflow),
+    "fire_timer": (_REST, WorkflowRun._apply_fire_timer),
+    "resolve_activity": (_REST, WorkflowRun._apply_resolve_activity),
+    "resolve_child_start": (_REST, WorkflowRun._apply_resolve_child_start),
+    "resolve_child": (_REST, WorkflowRun._apply_resolve_child),
+    "resolve_signal_external": (_REST, WorkflowRun._apply_resolve_signal_external),
+    "resolve_cancel_external": (_REST, WorkflowRun._apply_resolve_cancel_external),
+    "resolve_nexus_start": (_REST, WorkflowRun._apply_resolve_nexus_start),
+    "resolve_nexus": (_REST, WorkflowRun._apply_resolve_nexus),
+    "remove_from_cache": (_REST, WorkflowRun._apply_remove_from_cache),
+    "query_workflow": (_QUERIES, WorkflowRun._apply_query_workflow),
+}
 
 
 class ContinueAsNewErrorImpl(ContinueAsNewError):

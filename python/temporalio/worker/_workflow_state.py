@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.common
@@ -35,6 +36,25 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
     _inbound: WorkflowInboundInterceptor
     _outbound: WorkflowOutboundInterceptor
 
+    # Most runs leave most of these as they are
+    _random: Optional[random.Random] = None  # made when first asked for
+    _object: Any = None
+    _args: Sequence[Any] = ()
+    _headers: Mapping[str, Any] = MappingProxyType({})
+    _run_task: Optional[asyncio.Task[None]] = None
+    _cancel_requested = False
+    _cancel_reason: Optional[str] = None
+    _current_details = ""
+    _memo_values: Optional[Mapping[str, Any]] = None
+    _metric_meter: Optional[temporalio.common.MetricMeter] = None
+    _thread_id: Optional[int] = None
+    _in_query = False
+
+    # The present activation
+    _is_replaying = False
+    _deployment_version: Optional[Message] = None
+    _task_error: Optional[BaseException] = None
+
     def __init__(self, det: WorkflowInstanceDetails) -> None:
         super().__init__()
         self._defn = det.defn
@@ -51,32 +71,14 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         self._versioning_behavior = int(det.defn.versioning_behavior or 0)
         self._default_flags = det.default_workflow_logic_flags
         self._seed = det.randomness_seed
-        self._random: Optional[random.Random] = None  # made when first asked for
         self._seed_callbacks: list[Callable[[int], None]] = []
-
-        self._object: Any = None
-        self._args: Sequence[Any] = ()
-        self._headers: Mapping[str, Any] = {}
-        self._run_task: Optional[asyncio.Task[None]] = None
-        self._cancel_requested = False
-        self._cancel_reason: Optional[str] = None
-        self._current_details = ""
         self._memo: dict[str, Any] = {}
-        self._memo_values: Optional[Mapping[str, Any]] = None
         self._patches_in_history: set[str] = set()
         self._patches: dict[str, bool] = {}
-        self._metric_meter: Optional[temporalio.common.MetricMeter] = None
-        self._thread_id: Optional[int] = None
-        self._in_query = False
-
-        # The present activation
-        self._is_replaying = False
         self._activation: Message = {}
-        self._deployment_version: Optional[Message] = None
         self._commands: list[Message] = []
         self._used_flags: list[int] = []
         self._known_flags: set[int] = set()
-        self._task_error: Optional[BaseException] = None
 
         # What has been started and not answered, by seq
         self._seqs: dict[str, int] = {}
