@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import temporalio.common
@@ -470,13 +471,15 @@ class _Definition:
     @staticmethod
     def _make(fn: Callable, name: str | None, no_thread_cancel_exception: bool) -> _Definition:
         call = fn if inspect.isroutine(fn) else getattr(fn, "__call__", fn)
-        for parameter in inspect.signature(call).parameters.values():
-            if parameter.kind == parameter.KEYWORD_ONLY:
-                raise TypeError("Activity cannot have keyword-only arguments")
+        is_plain = type(fn) is FunctionType and not hasattr(fn, "__wrapped__") and not hasattr(fn, "__signature__")
+        if not is_plain or fn.__code__.co_kwonlyargcount:  # type: ignore[attr-defined]
+            for parameter in inspect.signature(call).parameters.values():
+                if parameter.kind == parameter.KEYWORD_ONLY:
+                    raise TypeError("Activity cannot have keyword-only arguments")
         definition = _Definition(
             name=name,
             fn=fn,
-            is_async=inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(call),
+            is_async=inspect.iscoroutinefunction(fn) or (call is not fn and inspect.iscoroutinefunction(call)),
             no_thread_cancel_exception=no_thread_cancel_exception,
         )
         setattr(fn, _ATTRIBUTE, definition)

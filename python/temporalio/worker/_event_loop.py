@@ -82,7 +82,7 @@ def _type_of_task_steps() -> Optional[type]:
 Turns._prepare(_type_of_task_steps(), _Handle)
 
 
-class WorkflowLoop(Turns, asyncio.AbstractEventLoop):
+class WorkflowLoop(Turns, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """See the module's description. The workflow instance is a subclass that turns timers into commands."""
 
     def __init__(self) -> None:

@@ -122,8 +122,11 @@ class _SandboxedInstance(WorkflowInstance):
         self._instance = instance
 
     def activate(self, act: dict[str, Any]) -> dict[str, Any]:
-        with self._sandbox.entered(is_runtime=True):
+        before = self._sandbox.enter(is_runtime=True)
+        try:
             return self._instance.activate(act)
+        finally:
+            self._sandbox.leave(before)
 
     def get_serialization_context(
         self, command_info: Optional[CommandInfo]

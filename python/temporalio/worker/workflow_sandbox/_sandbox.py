@@ -243,13 +243,23 @@ class Sandbox:
     @contextmanager
     def entered(self, *, is_runtime: bool) -> Iterator[None]:
         """Makes this thread the sandbox's while something is loaded or run."""
-        local = _hints.local
-        before = state.sandbox, state.is_runtime, getattr(_in_sandbox, "value", None), local.decoders
-        state.sandbox, state.is_runtime, _in_sandbox.value, local.decoders = self, is_runtime, True, self.decoders
+        before = self.enter(is_runtime)
         try:
             yield
         finally:
-            state.sandbox, state.is_runtime, _in_sandbox.value, local.decoders = before
+            self.leave(before)
+
+    def enter(self, is_runtime: bool) -> Any:
+        """The first half of ``entered``; returns what ``leave`` takes."""
+        local = _hints.local
+        before = state.sandbox, state.is_runtime, getattr(_in_sandbox, "value", None), local.decoders
+        state.sandbox, state.is_runtime, _in_sandbox.value, local.decoders = self, is_runtime, True, self.decoders
+        return before
+
+    @staticmethod
+    def leave(before: Any) -> None:
+        """The second half of ``entered``."""
+        state.sandbox, state.is_runtime, _in_sandbox.value, _hints.local.decoders = before
 
     def load(self, name: str) -> types.ModuleType:
         """The sandbox's copy of a module."""
@@ -400,7 +410,7 @@ class Sandbox:
 
     def _make_sys(self) -> types.ModuleType:
         module = types.ModuleType("sys")
-        module.__dict__.update({k: v for k, v in sys.__dict__.items() if k != "modules"})
+        module.__dict__.update(sys.__dict__)
         module.modules = _Modules(self)  # type: ignore[attr-defined]
         return module
 
