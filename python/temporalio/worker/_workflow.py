@@ -274,10 +274,10 @@ class WorkflowWorker:
 
     def _handle(self, act: Message, slot: Slot) -> None:
         jobs: Sequence[Message] = act.get("jobs") or ()
+        run_id = act["run_id"]
         if len(jobs) == 1 and "remove_from_cache" in jobs[0]:
             self._evict(act, jobs[0]["remove_from_cache"], slot)
             return
-        run_id = act["run_id"]
         try:
             if self._broken is not None:
                 raise self._broken
@@ -287,7 +287,7 @@ class WorkflowWorker:
             try:
                 completion = self._activate(act)
             finally:
-                slot.end()
+                slot.is_busy = False
         except InterruptDeadlockError:
             completion = {"run_id": run_id}
         except _UndecodableError as err:

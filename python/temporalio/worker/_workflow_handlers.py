@@ -81,9 +81,9 @@ class Handlers(CommandBuilder):
         self, defn: Any, name: str, payloads: Sequence[Message]
     ) -> Sequence[Any]:
         """The arguments for a handler: those of the payloads, or for a dynamic one the name and raw values."""
-        if defn.name is not None:
-            return self._decode_args(payloads, defn.resolved().arg_types) if payloads else []
         defn.resolved()
+        if defn.name is not None:
+            return self._decode_args(payloads, defn.arg_types)
         if defn.dynamic_vararg:
             return [name, *self._decode_args(payloads, None)]
         raw = [RawValue(self._payload_proto(p)) for p in payloads]
@@ -99,9 +99,9 @@ class Handlers(CommandBuilder):
         self._start_signal(defn, job)
 
     def _start_signal(self, defn: _SignalDefinition, job: Message) -> None:
-        name = job["signal_name"]
+        name, payloads = job["signal_name"], job.get("input")
         try:
-            args = self._handler_input(defn, name, job.get("input") or ())
+            args = self._handler_input(defn, name, payloads or ()) if payloads or defn.name is None else ()
         except Exception as err:
             if self.workflow_is_failure_exception(err):
                 self._on_workflow_error(err)
@@ -126,7 +126,11 @@ class Handlers(CommandBuilder):
     def _run_plain_signal(self, name: str, args: Sequence[Any], execution: _Execution) -> None:
         """Runs a handler that has no need of a task."""
         try:
-            result: Any = (self._signal_defns.get(name) or self._signal_defns[None]).bind_fn(self._object)(*args)
+            defn = self._signal_defns.get(name) or self._signal_defns[None]
+            handler = getattr(self._object, getattr(defn.fn, "__name__", ""), None) if defn.is_method else defn.fn
+            if defn.is_method and getattr(handler, "__func__", None) is not defn.fn:
+                handler = defn.bind_fn(self._object)
+            result: Any = handler(*args)
         except (Exception, asyncio.CancelledError, temporalio.workflow.ContinueAsNewError) as err:
             self._on_workflow_error(err)
         else:

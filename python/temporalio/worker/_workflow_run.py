@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 _PATCHES, _SIGNALS, _REST, _QUERIES = range(4)
+_SINGLE_BATCH = int(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
 
 
 class WorkflowRun(Handlers):
@@ -150,7 +151,7 @@ class WorkflowRun(Handlers):
             completion["failure_cause"] = 24  # WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
 
     def _run_jobs(self, jobs: Sequence[Message]) -> None:
-        if self._is_single_batch():
+        if _SINGLE_BATCH in self._known_flags or (_SINGLE_BATCH in self._default_flags and self._is_single_batch()):
             ordered = sorted(jobs, key=lambda job: _JOBS[next(iter(job))][0])
             self._ensure_object(jobs)
             for job in ordered:
@@ -401,6 +402,9 @@ class WorkflowRun(Handlers):
         self._assert_not_read_only("wait condition")
         future = self.create_future()
         self._conditions.append((fn, future, contextvars.copy_context()))
+        if timeout is None:
+            await future
+            return
         if timeout_summary is None and not event_groups:
             await asyncio.wait_for(future, timeout)
             return
