@@ -19,6 +19,14 @@ void mailbox_send(struct mailbox *box, struct mail *mail)
     if (was_empty && box->notify != NULL) box->notify(box->notify_arg);
 }
 
+bool mailbox_is_empty(struct mailbox *box)
+{
+    pthread_mutex_lock(&box->mutex);
+    bool is_empty = list_is_empty(&box->mails);
+    pthread_mutex_unlock(&box->mutex);
+    return is_empty;
+}
+
 size_t mailbox_open_all(struct mailbox *box)
 {
     struct list arrived;

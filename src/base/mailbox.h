@@ -23,5 +23,6 @@ void mailbox_init(struct mailbox *box, void (*notify)(void *arg), void *arg);
 void mailbox_fini(struct mailbox *box); /* mails still inside are the caller's to find */
 void mailbox_send(struct mailbox *box, struct mail *mail); /* any thread */
 size_t mailbox_open_all(struct mailbox *box);              /* the owner; runs what has arrived; returns how many */
+bool mailbox_is_empty(struct mailbox *box);                /* any thread */
 
 #endif

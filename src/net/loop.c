@@ -10,6 +10,7 @@
 enum {
     WALL_CHECK_MS = 1000,       /* how late a jump of the wall clock is noticed */
     DEFERRED_PER_TURN = 100000, /* more than there are connections with something to send */
+    MAIL_ROUNDS = 4,            /* of mail and what it deferred, before the sockets are looked at again */
 };
 
 struct loop {
@@ -25,6 +26,8 @@ struct loop {
     int64_t steady_offset; /* ns: steady instant - CLOCK_MONOTONIC */
     uint64_t armed_at;     /* uv time for which `timer` is armed; 0 = not armed */
     bool is_stale;         /* the clocks are read again when somebody asks */
+    bool is_running;       /* inside loop_run */
+    atomic_bool is_awake;  /* inside a turn that looks into the mailbox before it waits: nobody has to wake it */
     atomic_bool is_stopping;
     char scratch[LOOP_SCRATCH_SIZE];
 };
@@ -110,23 +113,46 @@ static void arm_timer(struct loop *loop)
     uv_timer_start(&loop->timer, on_timer, at - uv_now(&loop->uv), 0);
 }
 
+/* What was deferred, and the mail that this turn's work sent to its own thread: it joins the writes of this turn. */
+static void settle(struct loop *loop)
+{
+    run_deferred(loop);
+    for (int i = 0; i < MAIL_ROUNDS && mailbox_open_all(&loop->mailbox) != 0; i++) run_deferred(loop);
+}
+
+void loop_woke(struct loop *loop)
+{
+    if (loop->is_running) atomic_store(&loop->is_awake, true);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
-    run_deferred(loop);
+    settle(loop);
+    atomic_store(&loop->is_awake, false);
+    if (!mailbox_is_empty(&loop->mailbox)) uv_async_send(&loop->wake); /* its sender may have seen us awake */
     arm_timer(loop);
     loop->is_stale = true; /* the loop waits now */
 }
 
-static void on_check(uv_check_t *check) { run_deferred(check->data); }
+static void on_check(uv_check_t *check)
+{
+    loop_woke(check->data);
+    settle(check->data);
+}
 
 static void on_wake(uv_async_t *wake)
 {
     struct loop *loop = wake->data;
+    loop_woke(loop);
     mailbox_open_all(&loop->mailbox);
 }
 
-static void wake_from_any_thread(void *arg) { uv_async_send(&((struct loop *)arg)->wake); }
+static void wake_from_any_thread(void *arg)
+{
+    struct loop *loop = arg;
+    if (!atomic_load(&loop->is_awake)) uv_async_send(&loop->wake);
+}
 
 struct loop *loop_create(void)
 {
@@ -185,7 +211,11 @@ static void block_sigpipe(void)
 void loop_run(struct loop *loop)
 {
     block_sigpipe();
+    loop->is_running = true;
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) uv_run(&loop->uv, UV_RUN_ONCE);
+    loop->is_running = false;
+    atomic_store(&loop->is_awake, false);
+    if (!mailbox_is_empty(&loop->mailbox)) uv_async_send(&loop->wake); /* for whoever runs it next */
     atomic_store(&loop->is_stopping, false);
 }
 

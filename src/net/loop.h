@@ -7,8 +7,9 @@
  *   wall    what the calendar says; may jump. Deadlines that users see and timers of workflows.
  *   steady  never jumps: it began at the wall time of loop_create. Timeouts of sockets and calls.
  *
- * A turn: timers that are due, then sockets and mail, then what was deferred. Replies written during a turn therefore
- * leave in one write per connection. */
+ * A turn: timers that are due, then sockets and mail, then what was deferred, and mail that came meanwhile. Replies
+ * written during a turn therefore leave in one write per connection, and mail to a thread that is at work costs no
+ * system call. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -62,7 +63,9 @@ void loop_signal_stop(struct loop_signal *signal);
  * does this before it listens. */
 size_t loop_raise_descriptor_limit(void);
 
-/* For net/ itself and for libraries that know libuv. */
+/* For net/ itself and for libraries that know libuv. loop_woke: something has happened, so that the turn that follows finds
+ * the mail that comes from now on. */
+void loop_woke(struct loop *loop);
 struct uv_loop_s *loop_uv(struct loop *loop);
 struct timer_set *loop_steady_timers(struct loop *loop);
 enum { LOOP_SCRATCH_SIZE = 64 * 1024 };

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 struct probe {
@@ -137,6 +138,68 @@ TEST(mail_to_oneself_arrives)
     struct probe a = probe(loop, 'a');
     loop_send(loop, &a.mail);
     check_str(str_of(log_text), "");
+    turn_until(loop, "a");
+    loop_destroy(loop);
+}
+
+/* Goes to and fro between two loops until its hops are used up. */
+struct traveller { struct mail mail; struct loop *here, *there; int hops; struct loop_defer defer; struct trip *trip; };
+struct trip { struct loop *loops[2]; atomic_int under_way; };
+
+static void send_on(struct traveller *t)
+{
+    struct loop *here = t->here;
+    t->here = t->there;
+    t->there = here;
+    loop_send(t->here, &t->mail);
+}
+
+static void on_leave(struct loop_defer *defer) { send_on(container_of(defer, struct traveller, defer)); }
+
+static void on_arrival(struct mail *mail)
+{
+    struct traveller *t = container_of(mail, struct traveller, mail);
+    if (--t->hops > 0) {
+        if (t->hops % 3 == 0) loop_defer(t->here, &t->defer);
+        else send_on(t);
+    } else if (atomic_fetch_sub(&t->trip->under_way, 1) == 1) {
+        for (int i = 0; i < 2; i++) loop_stop(t->trip->loops[i]);
+    }
+}
+
+static void *run_loop(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+/* Some stay on one thread, so that it is at work when others arrive; were one overlooked, nothing would come any more. */
+TEST(no_mail_is_overlooked_between_threads_that_wait_and_threads_at_work)
+{
+    enum { TRAVELLERS = 6, HOPS = 3000 };
+    static struct traveller all[TRAVELLERS];
+    struct trip trip = {{loop_create(), loop_create()}};
+    atomic_init(&trip.under_way, TRAVELLERS);
+    for (int i = 0; i < TRAVELLERS; i++) {
+        all[i] = (struct traveller){.mail.open = on_arrival, .here = trip.loops[0], .there = trip.loops[i % 3 != 0], .hops = HOPS,
+                                    .defer.run = on_leave, .trip = &trip};
+        loop_send(all[i].here, &all[i].mail);
+    }
+    pthread_t other;
+    ensure(pthread_create(&other, NULL, run_loop, trip.loops[1]) == 0);
+    loop_run(trip.loops[0]);
+    pthread_join(other, NULL);
+    for (int i = 0; i < TRAVELLERS; i++) check_int(all[i].hops, 0);
+    for (int i = 0; i < 2; i++) loop_destroy(trip.loops[i]);
+}
+
+TEST(mail_that_a_stopped_loop_did_not_open_waits_for_the_next_turn)
+{
+    struct loop *loop = loop_create();
+    struct probe a = probe(loop, 'a');
+    loop_stop(loop);
+    loop_run(loop);
+    loop_send(loop, &a.mail);
     turn_until(loop, "a");
     loop_destroy(loop);
 }

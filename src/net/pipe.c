@@ -83,6 +83,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *to)
 {
     (void)suggested;
     struct pipe *pipe = container_of(handle, struct pipe, tcp);
+    loop_woke(pipe->loop);
     *to = uv_buf_init(loop_scratch(pipe->loop), LOOP_SCRATCH_SIZE);
 }
 
