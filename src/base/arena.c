@@ -17,6 +17,12 @@ void arena_init(struct arena *arena, size_t first_block_size, size_t budget)
     *arena = (struct arena){.budget = budget, .first_block_size = first_block_size != 0 ? first_block_size : FIRST_BLOCK};
 }
 
+void arena_init_on(struct arena *arena, void *memory, size_t size)
+{
+    size_t aligned = size & ~(size_t)(ALIGN - 1);
+    *arena = (struct arena){.next = memory, .end = (char *)memory + aligned, .first_block_size = size_max(2 * aligned, FIRST_BLOCK)};
+}
+
 void arena_fini(struct arena *arena)
 {
     for (struct arena_block *b = arena->head; b != NULL;) {

@@ -19,6 +19,14 @@ struct arena {
 
 /* Takes no memory until the first allocation. first_block_size 0 = 4 KiB. */
 void arena_init(struct arena *arena, size_t first_block_size, size_t budget);
+/* The same, with memory of the caller as its first block: on the stack for what one function needs. It is given up, not freed, at
+ * a reset, and must stay until then or arena_fini. */
+void arena_init_on(struct arena *arena, void *memory, size_t size);
+/* Defines such an arena for the function. */
+#define ARENA_ON_STACK(name, size)    \
+    _Alignas(16) char name##_[(size)]; \
+    struct arena name;                \
+    arena_init_on(&name, name##_, sizeof name##_)
 void arena_fini(struct arena *arena);
 /* Forgets everything allocated but keeps the first block for reuse. */
 void arena_reset(struct arena *arena);

@@ -20,6 +20,25 @@ TEST(an_arena_keeps_to_its_budget)
     check_int(a.used, 0);
 }
 
+TEST(an_arena_begins_on_memory_of_its_caller_and_goes_on_beyond)
+{
+    ARENA_ON_STACK(a, 100);
+    char *first = arena_alloc(&a, 90), *second = arena_alloc(&a, 90);
+    check(first == a_ && (second < a_ || second >= a_ + sizeof a_));
+    memset(first, 1, 90);
+    memset(second, 2, 90);
+    arena_reset(&a);
+    char *third = arena_alloc(&a, 90);
+    check(third == second); /* the block that it took itself stays */
+    check_int(first[89], 1);
+    arena_fini(&a);
+    check_int(a.used, 0);
+    arena_init_on(&a, a_, sizeof a_);
+    arena_reset(&a);
+    check(arena_alloc(&a, 8) != a_);
+    arena_fini(&a);
+}
+
 TEST(arena_strings_are_copies_that_end_with_a_nul)
 {
     struct arena a;
@@ -156,7 +175,9 @@ TEST(a_mailbox_keeps_order_and_wakes_its_owner_once)
     struct letter letters[3] = {{{.open = letter_open}, 1}, {{.open = letter_open}, 2}, {{.open = letter_open}, 3}};
     for (int i = 0; i < 3; i++) mailbox_send(&box, &letters[i].mail);
     check_int(wakes, 1);
+    check(!mailbox_is_empty(&box));
     check_int(mailbox_open_all(&box), 3);
+    check(mailbox_is_empty(&box));
     check(opened[0] == 1 && opened[1] == 2 && opened[2] == 3);
     check_int(mailbox_open_all(&box), 0);
     mailbox_fini(&box);

@@ -88,7 +88,7 @@ static bool has_header(struct grpc_metadata metadata, struct str name)
 /* What a call sends: its own headers, then the connection's that it does not override. */
 static struct grpc_metadata assemble(struct connection *c, struct grpc_metadata own, struct arena *arena)
 {
-    struct grpc_header *all = arena_array(arena, struct grpc_header, HEADERS_MAX + 4);
+    struct grpc_header *all = arena_alloc(arena, sizeof *all * (HEADERS_MAX + 4));
     struct grpc_metadata out = {all, 0};
     for (size_t i = 0; i < own.count && out.count < HEADERS_MAX; i++) all[out.count++] = own.headers[i];
     pthread_mutex_lock(&c->mutex);
@@ -259,8 +259,7 @@ static void attempt(struct connection_call *call)
         finish_cancelled(call, c->client == NULL ? "the connection is closed" : "cancelled by the caller");
         return;
     }
-    struct arena scratch;
-    arena_init(&scratch, 0, 0);
+    ARENA_ON_STACK(scratch, 4096);
     duration timeout = call->request.timeout;
     if (timeout.ns == 0) timeout = is_long_poll(call->request.path) ? LONG_POLL_TIMEOUT : CALL_TIMEOUT;
     struct grpc_request request = {

@@ -51,8 +51,7 @@ static void fire_heartbeat_timeout(struct core_worker *w, struct timer *timer, i
 
 static void send_heartbeat(struct core_worker *w, struct activity *a, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 512, 0);
+    ARENA_ON_STACK(arena, 512);
     pb_common_Payloads *details = NULL;
     err e = PB_DECODE_ALIAS(&arena, buf_view(&a->details), pb_common_Payloads, &details);
     ensure(e == ERR_NONE); /* we encoded it */
@@ -80,8 +79,7 @@ static void expect_heartbeat(struct core_worker *w, struct activity *a, instant 
 
 err core_worker_heartbeat(struct core_worker *w, struct str bytes, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 512, 0);
+    ARENA_ON_STACK(arena, 512);
     pb_core_ActivityHeartbeat *h;
     err e = PB_DECODE_ALIAS(&arena, bytes, pb_core_ActivityHeartbeat, &h);
     struct activity *a = e == ERR_NONE ? map_get(&w->activities, h->task_token) : NULL;
@@ -123,8 +121,7 @@ void activity_heartbeat_answered(struct core_worker *w, struct str token, int co
     if (code == GRPC_NOT_FOUND) {
         emit_cancel(w, a, &(pb_core_ActivityCancel){.reason = ACTIVITY_CANCEL_REASON_NOT_FOUND, .is_not_found = true});
     } else if (code == GRPC_OK) {
-        struct arena arena;
-        arena_init(&arena, 256, 0);
+        ARENA_ON_STACK(arena, 256);
         pb_ws_RecordActivityTaskHeartbeatResponse *r;
         if (PB_DECODE_ALIAS(&arena, response, pb_ws_RecordActivityTaskHeartbeatResponse, &r) == ERR_NONE &&
             (r->cancel_requested || r->activity_paused || r->activity_reset))
@@ -315,8 +312,7 @@ static void activity_close(struct core_worker *w, struct activity *a, const pb_c
 
 err core_worker_activity_done(struct core_worker *w, struct str bytes, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 1024, 0);
+    ARENA_ON_STACK(arena, 1024);
     pb_core_ActivityResult *r;
     err e = PB_DECODE_ALIAS(&arena, bytes, pb_core_ActivityResult, &r);
     if (e == ERR_NONE && r->outcome_case == 0) e = ERR_INVALID;

@@ -78,8 +78,7 @@ static struct call *poll_activity(struct core_worker *w, struct arena *arena)
 
 static void poll(struct core_worker *w, struct poller *p, uint64_t permit)
 {
-    struct arena arena;
-    arena_init(&arena, 512, 0);
+    ARENA_ON_STACK(arena, 512);
     struct call *call = p->kind == POLLER_ACTIVITY ? poll_activity(w, &arena) : poll_workflow(w, p, &arena);
     call->poller = p;
     call->permit = permit;

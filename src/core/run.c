@@ -6,47 +6,51 @@
 
 /* ---- tasks -------------------------------------------------------------------------------------------------------- */
 
-static err task_decode(struct run_task *task, size_t size)
+/* One block for the task, its bytes and, as a rule, all that is decoded of them. */
+struct run_task *run_task_begin(struct str response, instant now)
 {
-    pb_ws_PollWorkflowTaskQueueResponse *poll;
-    TRY(PB_DECODE_ALIAS(&task->arena, str_make(task->bytes, size), pb_ws_PollWorkflowTaskQueueResponse, &poll));
-    task->poll = poll;
-    bool is_whole = !str_is_empty(poll->task_token) && poll->workflow_execution != NULL && !str_is_empty(poll->workflow_execution->run_id);
-    return is_whole ? ERR_NONE : ERR_INVALID;
+    enum { ROOM_MIN = 256, ROOM_PER_BYTE = 4, ROOM_MAX = 64 * 1024, ALIGN = 16 };
+    size_t room = size_min(ROOM_MIN + ROOM_PER_BYTE * size_min(response.size, ROOM_MAX), ROOM_MAX);
+    size_t head = (sizeof(struct run_task) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    struct run_task *task = xmalloc(head + room + response.size);
+    char *bytes = (char *)task + head + room;
+    *task = (struct run_task){.received_at = now};
+    arena_init_on(&task->arena, (char *)task + head, room);
+    if (response.size != 0) memcpy(bytes, response.data, response.size);
+    task->bytes = str_make(bytes, response.size);
+    return task;
 }
 
-/* Takes the bytes. */
-static err task_create(char *bytes, size_t size, instant now, struct run_task **out)
+err run_task_set(struct run_task *task, const pb_ws_PollWorkflowTaskQueueResponse *poll)
 {
-    struct run_task *task = xcalloc(1, sizeof *task);
-    arena_init(&task->arena, 4096, 0);
-    task->bytes = bytes;
-    task->received_at = now;
-    err e = task_decode(task, size);
-    if (e != ERR_NONE) {
-        run_task_destroy(task);
-        return e;
-    }
-    *out = task;
-    return ERR_NONE;
+    bool is_whole = !str_is_empty(poll->task_token) && poll->workflow_execution != NULL && !str_is_empty(poll->workflow_execution->run_id);
+    if (is_whole) task->poll = poll;
+    return is_whole ? ERR_NONE : ERR_INVALID;
 }
 
 err run_task_create(struct str response, instant now, struct run_task **out)
 {
-    return task_create(str_dup_c(response), response.size, now, out);
+    struct run_task *task = run_task_begin(response, now);
+    pb_ws_PollWorkflowTaskQueueResponse *poll;
+    err e = PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
+    if (e == ERR_NONE) e = run_task_set(task, poll);
+    if (e == ERR_NONE) *out = task;
+    else run_task_destroy(task);
+    return e;
 }
 
 err run_task_create_nested(const pb_ws_PollWorkflowTaskQueueResponse *poll, instant now, struct run_task **out)
 {
     struct buf bytes = {0};
     PB_ENCODE(pb_ws_PollWorkflowTaskQueueResponse, poll, &bytes);
-    return task_create(bytes.data, bytes.size, now, out);
+    err e = run_task_create(buf_view(&bytes), now, out);
+    buf_fini(&bytes);
+    return e;
 }
 
 void run_task_destroy(struct run_task *task)
 {
     arena_fini(&task->arena);
-    free(task->bytes);
     free(task);
 }
 
@@ -55,10 +59,11 @@ void run_task_destroy(struct run_task *task)
 struct run *run_create(struct str run_id, struct str workflow_id, const pb_core_WorkerOptions *options)
 {
     struct run *run = xcalloc(1, sizeof *run);
-    arena_init(&run->arena, 1024, 0);
+    enum { FIRST_BLOCK = 960 }; /* small enough for malloc's quick lists */
+    arena_init(&run->arena, FIRST_BLOCK, 0);
     arena_init(&run->scratch, 2048, 0);
-    arena_init(&run->task_arena, 1024, 0);
-    arena_init(&run->out_arena, 1024, 0);
+    arena_init(&run->task_arena, FIRST_BLOCK, 0);
+    arena_init(&run->out_arena, FIRST_BLOCK, 0);
     run->options = options;
     run->id = arena_str(&run->arena, run_id);
     run->workflow_id = arena_str(&run->arena, workflow_id);

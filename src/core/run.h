@@ -17,11 +17,11 @@
 
 struct run;
 
-/* A workflow task as it came from the server. Created by run_task_create, owned by the run once added. */
+/* A workflow task as it came from the server. Created by run_task_create or run_task_begin, owned by the run once added. */
 struct run_task {
     struct list link;
-    struct arena arena;                              /* the decoded response */
-    char *bytes;                                     /* which it points into */
+    struct arena arena;                              /* the decoded response; its first block is behind the struct */
+    struct str bytes;                                /* which it points into; behind the struct too */
     const pb_ws_PollWorkflowTaskQueueResponse *poll;
     instant received_at;
     uint64_t permit;                                 /* the slot it holds; for the owner */
@@ -29,7 +29,11 @@ struct run_task {
 
 /* Decodes a PollWorkflowTaskQueueResponse; copies the bytes. ERR_INVALID: not one, or one without token or execution. */
 MUST_USE err run_task_create(struct str response, instant now, struct run_task **out);
-/* The same for a message that is a part of a larger, already decoded one. */
+/* In two steps, for a response that may hold a task: a copy of its bytes, which the caller decodes (PB_ALIAS) into the task's
+ * arena; and the poll response that was found there. ERR_INVALID as above. Either way the task is the caller's to destroy. */
+struct run_task *run_task_begin(struct str response, instant now);
+MUST_USE err run_task_set(struct run_task *task, const pb_ws_PollWorkflowTaskQueueResponse *poll);
+/* The same as run_task_create for a message that has not been encoded. */
 MUST_USE err run_task_create_nested(const pb_ws_PollWorkflowTaskQueueResponse *poll, instant now, struct run_task **out);
 void run_task_destroy(struct run_task *task);
 

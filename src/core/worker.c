@@ -231,21 +231,22 @@ instant core_worker_due(const struct core_worker *w)
 
 static err workflow_polled(struct core_worker *w, struct call *call, struct str response, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 4096, 0);
+    struct run_task *task = run_task_begin(response, now);
     pb_ws_PollWorkflowTaskQueueResponse *poll;
-    err e = PB_DECODE_ALIAS(&arena, response, pb_ws_PollWorkflowTaskQueueResponse, &poll);
-    bool has_task = e == ERR_NONE && !str_is_empty(poll->task_token);
-    if (e == ERR_NONE) poller_learn(w, call->poller, GRPC_OK, has_task, poll->poller_scaling_decision, now);
-    arena_fini(&arena);
-    if (e != ERR_NONE) return e;
-    struct run_task *task;
-    if (has_task && run_task_create(response, now, &task) == ERR_NONE) {
+    err e = PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
+    if (e != ERR_NONE) {
+        run_task_destroy(task);
+        return e;
+    }
+    bool has_task = !str_is_empty(poll->task_token);
+    poller_learn(w, call->poller, GRPC_OK, has_task, poll->poller_scaling_decision, now);
+    if (has_task && run_task_set(task, poll) == ERR_NONE) {
         worker_count(w, METRIC_WORKFLOW_TASK_QUEUE_POLL_SUCCEED, 1, STR_EMPTY);
         task->permit = call->permit;
         slots_use(w, &w->slots[SLOT_WORKFLOW], task->permit, task->poll->workflow_type != NULL ? task->poll->workflow_type->name : STR_EMPTY);
         runs_take_task(w, task, now);
     } else {
+        run_task_destroy(task);
         worker_count(w, METRIC_WORKFLOW_TASK_QUEUE_POLL_EMPTY, 1, STR_EMPTY);
         slots_give_unused(w, &w->slots[SLOT_WORKFLOW], call->permit);
     }
@@ -275,8 +276,7 @@ void core_worker_accept(struct core_worker *w, uint64_t permit, struct str bytes
 
 static err activity_polled(struct core_worker *w, struct call *call, struct str response, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 4096, 0);
+    ARENA_ON_STACK(arena, 4096);
     pb_ws_PollActivityTaskQueueResponse *poll;
     err e = PB_DECODE_ALIAS(&arena, response, pb_ws_PollActivityTaskQueueResponse, &poll);
     if (e == ERR_NONE) {
@@ -317,8 +317,7 @@ static void polled(struct core_worker *w, struct call *call, int code, struct st
 /* A server that tells no limits, or does not answer, is left to refuse what is too large. */
 static void take_limits(struct core_worker *w, struct str response)
 {
-    struct arena arena;
-    arena_init(&arena, 1024, 0);
+    ARENA_ON_STACK(arena, 4096);
     pb_ws_DescribeNamespaceResponse *r;
     if (PB_DECODE_ALIAS(&arena, response, pb_ws_DescribeNamespaceResponse, &r) == ERR_NONE && r->namespace_info != NULL && r->namespace_info->limits != NULL) {
         w->payloads_size_max = r->namespace_info->limits->blob_size_limit_error;

@@ -63,8 +63,7 @@ static void task_drop(struct core_worker *w, struct run_task *task)
 
 static void entry_remove(struct core_worker *w, struct entry *entry, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 256, 0);
+    ARENA_ON_STACK(arena, 256);
     struct str id = arena_str(&arena, run_id(entry->run)), workflow_id = arena_str(&arena, run_workflow_id(entry->run));
     map_remove(&w->runs, id);
     w->evicting_count--;
@@ -154,8 +153,9 @@ static void release_eager(struct core_worker *w, struct entry *entry, int keep)
     while (entry->eager_count > keep) slots_give_unused(w, &w->slots[SLOT_ACTIVITY], entry->eager[--entry->eager_count]);
 }
 
-static void answer_completed(struct core_worker *w, struct entry *entry, pb_ws_RespondWorkflowTaskCompletedRequest *request,
-                             struct arena *arena)
+/* All but what the run has to say. Lives in the arena. */
+static void fill_completed(struct core_worker *w, const struct entry *entry, pb_ws_RespondWorkflowTaskCompletedRequest *request,
+                           struct arena *arena)
 {
     const pb_core_WorkerOptions *o = w->options;
     const struct run_task *task = run_current_task(entry->run);
@@ -166,26 +166,31 @@ static void answer_completed(struct core_worker *w, struct entry *entry, pb_ws_R
     request->worker_version_stamp = worker_stamp(w, arena);
     request->deployment_options = worker_deployment(w, arena);
     request->worker_instance_key = w->instance_key;
-    pb_taskqueue_TaskQueue queue = {.name = w->sticky_queue, .kind = TASK_QUEUE_KIND_STICKY, .normal_name = o->task_queue};
-    pb_taskqueue_StickyExecutionAttributes sticky = {.worker_task_queue = &queue};
-    if (w->is_sticky_on && !w->is_shutting_down) {
-        sticky.schedule_to_start_timeout = o->sticky_schedule_to_start_timeout != NULL ? o->sticky_schedule_to_start_timeout
-                                                                                       : pb_duration_new(arena, duration_s(10));
-        request->sticky_attributes = &sticky;
-    }
-    WORKER_CALL(w, CORE_WORKFLOW_COMPLETED, pb_ws_RespondWorkflowTaskCompletedRequest, request, run_id(entry->run));
+    if (!w->is_sticky_on || w->is_shutting_down) return;
+    pb_taskqueue_StickyExecutionAttributes *sticky = request->sticky_attributes = pb_new(arena, pb_taskqueue_StickyExecutionAttributes);
+    sticky->worker_task_queue = pb_new(arena, pb_taskqueue_TaskQueue);
+    *sticky->worker_task_queue = (pb_taskqueue_TaskQueue){.name = w->sticky_queue, .kind = TASK_QUEUE_KIND_STICKY, .normal_name = o->task_queue};
+    sticky->schedule_to_start_timeout = o->sticky_schedule_to_start_timeout != NULL ? o->sticky_schedule_to_start_timeout
+                                                                                    : pb_duration_new(arena, duration_s(10));
+}
+
+/* Takes the encoded answer. */
+static void answer_completed(struct core_worker *w, struct entry *entry, struct buf *bytes)
+{
+    (void)worker_call(w, CORE_WORKFLOW_COMPLETED, bytes, run_id(entry->run), STR_EMPTY);
     entry->is_answering = true;
     worker_timer_off(w, &entry->heartbeat);
 }
 
 static void fail_run(struct core_worker *w, struct entry *entry, instant now);
 
-/* Whether the answer holds more than the server takes, which then ends the workflow without a chance to mend the code. */
-static bool is_beyond_limits(const struct core_worker *w, const pb_ws_RespondWorkflowTaskCompletedRequest *request, struct arena *arena, struct str *message)
+/* Whether the answer, of so many bytes, holds more than the server takes, which then ends the workflow without a chance to mend
+ * the code. */
+static bool is_beyond_limits(const struct core_worker *w, const pb_ws_RespondWorkflowTaskCompletedRequest *request, size_t size_encoded,
+                             struct arena *arena, struct str *message)
 {
     size_t payloads_max = w->payloads_size_max > 0 ? (size_t)w->payloads_size_max : SIZE_MAX, memo_max = w->memo_size_max > 0 ? (size_t)w->memo_size_max : SIZE_MAX;
-    if (payloads_max == SIZE_MAX && memo_max == SIZE_MAX) return false;
-    if (PB_SIZE(pb_ws_RespondWorkflowTaskCompletedRequest, request) <= size_min(payloads_max, memo_max)) return false;
+    if (size_encoded <= size_min(payloads_max, memo_max)) return false;
     pb_ws_RespondWorkflowTaskCompletedRequest commands = *request;
     commands.query_results_count = 0; /* a large answer to a query is the asker's trouble alone */
     struct payload_size size = payload_size_of(&pb_ws_RespondWorkflowTaskCompletedRequest_type,
@@ -200,29 +205,31 @@ static bool is_beyond_limits(const struct core_worker *w, const pb_ws_RespondWor
 
 static void respond(struct core_worker *w, struct entry *entry, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 4096, 0);
+    ARENA_ON_STACK(arena, 4096);
     pb_ws_RespondWorkflowTaskCompletedRequest request = {0};
     int eager = reserve_eager(w, entry, now);
     run_build_response(entry->run, &arena, &eager, &request);
     release_eager(w, entry, eager);
     worker_count(w, METRIC_WORKFLOW_TASK_EXECUTION_LATENCY, ms_between(now, run_current_task(entry->run)->received_at),
                  run_workflow_type(entry->run));
+    fill_completed(w, entry, &request, &arena);
+    struct buf bytes = {0};
+    PB_ENCODE(pb_ws_RespondWorkflowTaskCompletedRequest, &request, &bytes);
     struct str too_large;
-    if (is_beyond_limits(w, &request, &arena, &too_large)) {
+    if (is_beyond_limits(w, &request, bytes.size, &arena, &too_large)) {
+        buf_fini(&bytes);
         release_eager(w, entry, 0);
         run_give_up(entry->run, WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE, too_large);
         fail_run(w, entry, now);
     } else {
-        answer_completed(w, entry, &request, &arena);
+        answer_completed(w, entry, &bytes);
     }
     arena_fini(&arena);
 }
 
 static void answer_query(struct core_worker *w, struct entry *entry, const pb_core_RespondQuery *r, struct str error)
 {
-    struct arena arena;
-    arena_init(&arena, 512, 0);
+    ARENA_ON_STACK(arena, 512);
     const struct run_task *task = run_current_task(entry->run);
     pb_ws_RespondQueryTaskCompletedRequest request = {
         .task_token = task->poll->task_token, .namespace = w->options->namespace, .completed_type = QUERY_RESULT_TYPE_FAILED,
@@ -256,22 +263,23 @@ static bool fails_workflow(const struct core_worker *w, const struct entry *entr
 
 static void answer_with_end(struct core_worker *w, struct entry *entry, pb_failure_Failure *failure)
 {
-    struct arena arena;
-    arena_init(&arena, 1024, 0);
+    ARENA_ON_STACK(arena, 1024);
     pb_command_FailWorkflowExecutionCommandAttributes end = {.failure = failure};
     pb_command_Command command = {.command_type = COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION,
                                   .attributes_case = pb_command_Command_fail_workflow_execution_command_attributes_tag,
                                   .fail_workflow_execution_command_attributes = &end};
     pb_command_Command *commands[] = {&command};
     pb_ws_RespondWorkflowTaskCompletedRequest request = {.commands = commands, .commands_count = 1};
-    answer_completed(w, entry, &request, &arena);
+    fill_completed(w, entry, &request, &arena);
+    struct buf bytes = {0};
+    PB_ENCODE(pb_ws_RespondWorkflowTaskCompletedRequest, &request, &bytes);
+    answer_completed(w, entry, &bytes);
     arena_fini(&arena);
 }
 
 static void answer_failed(struct core_worker *w, struct entry *entry, int32_t cause, pb_failure_Failure *failure)
 {
-    struct arena arena;
-    arena_init(&arena, 512, 0);
+    ARENA_ON_STACK(arena, 512);
     pb_ws_RespondWorkflowTaskFailedRequest request = {
         .task_token = run_current_task(entry->run)->poll->task_token, .identity = w->options->identity, .namespace = w->options->namespace,
         .cause = cause != 0 ? cause : WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE, .failure = failure,
@@ -407,19 +415,16 @@ static void count_end(struct core_worker *w, const struct entry *entry, instant 
 /* The server took the commands: it may have sent the next workflow task and activities along. */
 static void completed(struct core_worker *w, struct entry *entry, uint64_t permit, struct str response, instant now)
 {
-    struct arena arena;
-    arena_init(&arena, 4096, 0);
+    struct run_task *task = run_task_begin(response, now);
     pb_ws_RespondWorkflowTaskCompletedResponse empty = {0}, *r;
-    if (PB_DECODE_ALIAS(&arena, response, pb_ws_RespondWorkflowTaskCompletedResponse, &r) != ERR_NONE) r = &empty;
+    if (PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_RespondWorkflowTaskCompletedResponse, &r) != ERR_NONE) r = &empty;
     run_task_done(entry->run, r->reset_history_event_id);
     int used = 0;
     for (size_t i = 0; i < r->activity_tasks_count && used < entry->eager_count; i++)
         activity_accept(w, r->activity_tasks[i], entry->eager[entry->eager_count - 1 - used++], now);
     entry->eager_count -= used;
     release_eager(w, entry, 0);
-    struct run_task *task = NULL;
-    bool has_task = r->workflow_task != NULL && !str_is_empty(r->workflow_task->task_token) &&
-                    run_task_create_nested(r->workflow_task, now, &task) == ERR_NONE;
+    bool has_task = r->workflow_task != NULL && run_task_set(task, r->workflow_task) == ERR_NONE;
     if (has_task) task->permit = permit;
     else slots_give(w, &w->slots[SLOT_WORKFLOW], permit);
     if (run_is_closed(entry->run)) {
@@ -431,7 +436,7 @@ static void completed(struct core_worker *w, struct entry *entry, uint64_t permi
     } else {
         runs_drive(w, entry, now);
     }
-    arena_fini(&arena);
+    if (!has_task) run_task_destroy(task);
 }
 
 static int32_t removal_reason(enum core_rpc rpc, int code)
@@ -472,8 +477,7 @@ void runs_answered(struct core_worker *w, enum core_rpc rpc, struct str id, int 
         return;
     } else {
         release_eager(w, entry, 0);
-        struct arena arena;
-        arena_init(&arena, 256, 0);
+        ARENA_ON_STACK(arena, 256);
         struct str message = arena_str(&arena, failure != NULL ? failure->message : response);
         int32_t reason = failure != NULL && failure->is_nondeterminism ? REMOVAL_REASON_NONDETERMINISM : removal_reason(rpc, code);
         task_drop(w, run_take_task(entry->run));
@@ -489,7 +493,7 @@ void runs_answered(struct core_worker *w, enum core_rpc rpc, struct str id, int 
 err core_worker_complete(struct core_worker *w, struct buf *bytes, instant now)
 {
     struct arena arena;
-    arena_init(&arena, 1024, 0);
+    arena_init(&arena, 960, 0); /* small enough for malloc's quick lists */
     pb_core_Completion *completion;
     err e = PB_DECODE_ALIAS(&arena, buf_view(bytes), pb_core_Completion, &completion);
     struct entry *entry = e == ERR_NONE ? runs_find(w, completion->run_id) : NULL;
