@@ -15,7 +15,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { STUCK_MS = 100 };
+enum {
+    STUCK_MS = 100,
+    SHORT_MAX = 64 * 1024, /* bytes that are copied faster than the GIL changes hands */
+};
 
 struct waiter { /* of finalize_shutdown */
     struct list link;
@@ -484,7 +487,8 @@ static struct worker *worker_of(struct object *self)
     return self->worker;
 }
 
-/* Runs a statement that uses `worker` without the GIL. */
+/* Runs a statement that uses `worker` without the GIL. What is short is first tried with it (worker_try_…): giving it back
+ * while others want it costs two changes of threads. Nobody who has the worker's lock waits for the GIL. */
 #define WITHOUT_GIL(statement)                          \
     do {                                                \
         PyThreadState *saved_ = PyEval_SaveThread();    \
@@ -639,7 +643,8 @@ static PyObject *worker_take_activation(PyObject *object, PyObject *timeout)
         if (seconds == -1 && PyErr_Occurred()) return NULL;
         limit.ns = seconds <= 0 ? 0 : seconds > 1e9 ? (int64_t)1e18 : (int64_t)(seconds * 1e9);
     }
-    WITHOUT_GIL(has_one = worker_next_activation(worker, limit, &bytes));
+    has_one = worker_try_next_activation(worker, &bytes);
+    if (!has_one) WITHOUT_GIL(has_one = worker_next_activation(worker, limit, &bytes));
     if (!has_one) Py_RETURN_NONE;
     PyObject *activation = codec_decode(&pb_core_Activation_type, buf_view(&bytes));
     buf_fini(&bytes);
@@ -662,7 +667,8 @@ static PyObject *worker_give_completion(PyObject *object, PyObject *completion)
         buf_fini(&bytes);
         return NULL;
     }
-    WITHOUT_GIL(e = worker_complete_activation(worker, &bytes));
+    if (bytes.size > SHORT_MAX || !worker_try_complete_activation(worker, &bytes, &e))
+        WITHOUT_GIL(e = worker_complete_activation(worker, &bytes));
     if (e != ERR_NONE) return refuse("no activation of this run waits for a completion");
     Py_RETURN_NONE;
 }
@@ -674,7 +680,8 @@ static PyObject *worker_give_result(PyObject *object, PyObject *result)
     err e = ERR_NONE;
     if (worker == NULL) return NULL;
     bool ok = codec_encode(&pb_core_ActivityResult_type, result, &bytes);
-    if (ok) WITHOUT_GIL(e = worker_complete_activity(worker, buf_view(&bytes)));
+    if (ok && (bytes.size > SHORT_MAX || !worker_try_complete_activity(worker, buf_view(&bytes), &e)))
+        WITHOUT_GIL(e = worker_complete_activity(worker, buf_view(&bytes)));
     buf_fini(&bytes);
     if (!ok) return NULL;
     if (e != ERR_NONE) return refuse("an activity's result has an outcome");

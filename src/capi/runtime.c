@@ -6,11 +6,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct runtime {
     struct list link; /* in `all` */
-    pid_t pid;
+    unsigned fork_count; /* when it was made */
     pthread_t thread;
     struct loop *loop;
     struct metrics *metrics;
@@ -25,15 +24,21 @@ static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all_changed = PTHREAD_COND_INITIALIZER;
 static struct list all = {&all, &all}; /* whose threads run */
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+/* How many forks this process is from the first. Changes while there is one thread; asking for a process id is a system call. */
+static unsigned fork_count;
 
 static void before_fork(void) { pthread_mutex_lock(&all_mutex); }
 static void after_fork_parent(void) { pthread_mutex_unlock(&all_mutex); }
 static void after_fork_child(void)
 {
     list_init(&all);
+    fork_count++;
     pthread_mutex_unlock(&all_mutex);
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork_parent, after_fork_child); }
+
+/* It was made before this process was forked off: its thread and locks are not here. */
+static bool is_parents(const struct runtime *runtime) { return runtime->fork_count != fork_count; }
 
 /* ---- the metrics page: one GET, one answer, closed ---------------------------------------------------------------- */
 
@@ -143,7 +148,7 @@ err runtime_create(struct runtime **out, const struct runtime_options *options, 
     if (loop == NULL) return error_set(error, arena, ERR_LIMIT, "the system gives no more descriptors");
     struct runtime *runtime = xcalloc(1, sizeof *runtime);
     runtime->references = 1;
-    runtime->pid = getpid();
+    runtime->fork_count = fork_count;
     runtime->loop = loop;
     pthread_mutex_init(&runtime->mutex, NULL);
     if (options != NULL && options->metrics != NULL) runtime->metrics = metrics_ref(options->metrics);
@@ -171,7 +176,7 @@ struct runtime *runtime_ref(struct runtime *runtime)
 
 void runtime_unref(struct runtime *runtime)
 {
-    if (runtime->pid != getpid()) return; /* the parent's: its thread and locks are not here */
+    if (is_parents(runtime)) return;
     pthread_mutex_lock(&runtime->mutex);
     bool is_last = --runtime->references == 0, is_stopped = runtime->is_stopped;
     if (is_last && !is_stopped) loop_stop(runtime->loop); /* the thread frees it, once it has the lock */
@@ -181,7 +186,7 @@ void runtime_unref(struct runtime *runtime)
 
 bool runtime_is_alive(const struct runtime *runtime)
 {
-    if (runtime->pid != getpid()) return false;
+    if (is_parents(runtime)) return false;
     struct runtime *writable = (struct runtime *)(uintptr_t)runtime;
     pthread_mutex_lock(&writable->mutex);
     bool is_alive = !runtime->is_stopped;
@@ -191,7 +196,7 @@ bool runtime_is_alive(const struct runtime *runtime)
 
 bool runtime_send(struct runtime *runtime, struct mail *mail)
 {
-    if (runtime->pid != getpid()) return false;
+    if (is_parents(runtime)) return false;
     pthread_mutex_lock(&runtime->mutex);
     bool is_alive = !runtime->is_stopped;
     if (is_alive) loop_send(runtime->loop, mail);

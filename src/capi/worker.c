@@ -38,6 +38,8 @@ struct worker {
     struct map_u64 calls;          /* by core's id */
     struct list activations;
     size_t activation_count, out_count, taker_count; /* waiting; being worked on; threads that wait */
+    size_t returning_count;        /* threads that have just answered one and will come for the next; at most as many */
+    uint64_t taken, watched_taken; /* activations given out so far; and when the waiting timer was set */
     bool is_done, is_dropped, is_started;
     bool is_ending;                /* the last reference is gone; end_mail is on its way, and timers may go off until it is opened */
     instant programmed;            /* when the tick timer goes off; INSTANT_NEVER: it is off */
@@ -64,6 +66,7 @@ static instant now_wall(void)
 struct telling {
     struct list effects;  /* struct core_effect */
     bool is_waiting;      /* call activation_waiting */
+    size_t wake_count;    /* threads that wait for an activation and now get one */
 };
 
 static void on_called(void *arg, const struct grpc_response *response);
@@ -105,8 +108,8 @@ static void carry_activation(struct worker *w, struct core_effect *e, struct tel
     e->bytes = (struct buf){0};
     list_push(&w->activations, &a->link);
     w->activation_count++;
-    if (w->taker_count != 0) pthread_cond_signal(&w->changed);
-    else if (w->out_count == 0) telling->is_waiting = true;
+    if (w->taker_count > telling->wake_count) telling->wake_count++;
+    else if (w->taker_count + w->out_count + w->returning_count == 0) telling->is_waiting = true;
 }
 
 /* With the lock held. */
@@ -180,7 +183,10 @@ static void set_tick(struct worker *w)
 static void set_watch(struct worker *w)
 {
     bool is_wanted = w->activation_count > 0 && !w->is_dropped;
-    if (is_wanted && !w->is_watched) loop_timer_in(runtime_loop(w->runtime), &w->waiting_timer, duration_ms(WAITING_MS));
+    if (is_wanted && !w->is_watched) {
+        w->watched_taken = w->taken;
+        loop_timer_in(runtime_loop(w->runtime), &w->waiting_timer, duration_ms(WAITING_MS));
+    }
     w->is_watched = is_wanted;
 }
 
@@ -238,7 +244,8 @@ static void on_waiting(struct timer *timer, instant now)
     list_init(&telling.effects);
     enter(w);
     w->is_watched = false;
-    telling.is_waiting = w->activation_count > w->taker_count;
+    telling.is_waiting = w->activation_count > w->taker_count && w->taken == w->watched_taken;
+    if (telling.is_waiting) w->returning_count = 0; /* who was to come has not */
     set_watch(w);
     leave(w, &telling);
 }
@@ -312,7 +319,15 @@ static bool is_over(struct worker *w)
     return true;
 }
 
-/* Gives the lock back, then tells what there is to tell. The worker may be gone afterwards. */
+/* One for each activation that has come while they wait. */
+static void wake_takers(struct worker *w, struct telling *telling)
+{
+    for (; telling->wake_count != 0; telling->wake_count--) pthread_cond_signal(&w->changed);
+}
+
+/* Gives the lock back, then tells what there is to tell. The worker may be gone afterwards. Threads are woken when they can
+ * have the lock, or they would wait once more, for it: nothing frees the worker meanwhile, for that happens on the runtime's
+ * thread, and any other caller has a reference of its own. */
 static void leave(struct worker *w, struct telling *telling)
 {
     retime(w);
@@ -323,7 +338,9 @@ static void leave(struct worker *w, struct telling *telling)
     bool is_telling = telling->is_waiting || !list_is_empty(&telling->effects);
     if (is_telling) w->references++;
     bool is_last = is_over(w);
+    if (w->is_dropped) telling->wake_count = 0; /* they have been woken, and the caller's reference may be the one that went */
     pthread_mutex_unlock(&w->mutex);
+    wake_takers(w, telling);
     if (telling->is_waiting) hooks.activation_waiting(arg);
     struct list *link;
     while ((link = list_pop(&telling->effects)) != NULL) {
@@ -352,6 +369,7 @@ static void on_called(void *arg, const struct grpc_response *response)
     map_u64_remove(&w->calls, call->id);
     core_worker_called(w->core, call->id, (int)response->code, response->code == GRPC_OK ? response->body : response->message, now_wall());
     carry_out(w, &telling);
+    if (!runtime_is_own_thread(w->runtime)) wake_takers(w, &telling); /* a replaced connection's thread: see leave */
     leave(w, &telling);
     connection_call_unref(call->call);
     free(call);
@@ -378,7 +396,6 @@ static void on_metric(void *arg, enum core_metric metric, double value, struct s
     static const enum metrics_kind kinds[] = {[METRIC_COUNTER] = METRICS_COUNTER, [METRIC_GAUGE] = METRICS_GAUGE, [METRIC_HISTOGRAM] = METRICS_DURATION};
     struct worker *w = arg;
     struct metrics *metrics = runtime_metrics(w->runtime);
-    if (metrics == NULL) return;
     if (!w->has_metric[metric]) {
         enum core_metric_kind kind = core_metric_kind(metric);
         w->metric[metric] = metrics_register(metrics, kinds[kind], str_of(core_metric_name(metric)), STR_EMPTY,
@@ -399,6 +416,16 @@ static uint64_t random_seed(void)
     return (uint64_t)now_wall().ns ^ (uint64_t)getpid() << 40;
 }
 
+/* Held for microseconds: who finds it taken looks again some times before it sleeps. */
+static void init_mutex(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t adaptive;
+    pthread_mutexattr_init(&adaptive);
+    pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(mutex, &adaptive);
+    pthread_mutexattr_destroy(&adaptive);
+}
+
 err worker_create(struct worker **out, struct connection *connection, struct runtime *runtime, const pb_core_WorkerOptions *options,
                   struct arena *arena, struct error *error)
 {
@@ -406,16 +433,18 @@ err worker_create(struct worker **out, struct connection *connection, struct run
     arena_init(&w->arena, 256, 0);
     w->namespace = arena_str(&w->arena, options->namespace);
     w->task_queue = arena_str(&w->arena, options->task_queue);
-    struct core_config config = {.options = options, .seed = random_seed(), .metric = on_metric, .metric_arg = w};
+    struct core_config config = {.options = options, .seed = random_seed(), .metric_arg = w};
+    struct runtime *on = connection != NULL ? connection_runtime(connection) : runtime;
+    if (runtime_metrics(on) != NULL) config.metric = on_metric;
     err e = core_worker_create(&config, now_wall(), &w->core, error, arena);
     if (e != ERR_NONE) {
         arena_fini(&w->arena);
         free(w);
         return e;
     }
-    w->runtime = runtime_ref(connection != NULL ? connection_runtime(connection) : runtime);
+    w->runtime = runtime_ref(on);
     w->connection = connection != NULL ? connection_ref(connection) : NULL;
-    pthread_mutex_init(&w->mutex, NULL);
+    init_mutex(&w->mutex);
     pthread_condattr_t steady;
     pthread_condattr_init(&steady);
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
@@ -518,23 +547,37 @@ static bool wait_changed(struct worker *w, bool has_limit, const struct timespec
     return pthread_cond_timedwait(&w->changed, &w->mutex, until) == 0;
 }
 
-bool worker_next_activation(struct worker *w, duration timeout, struct buf *out)
+static struct timespec steady_after(duration timeout)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (timeout.ns > 0 ? timeout.ns % NS_PER_S : 0);
-    until.tv_sec += (timeout.ns > 0 ? timeout.ns / NS_PER_S : 0) + ns / NS_PER_S;
-    until.tv_nsec = ns % NS_PER_S;
-    enter(w);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t ns = t.tv_nsec + (timeout.ns > 0 ? timeout.ns % NS_PER_S : 0);
+    t.tv_sec += (timeout.ns > 0 ? timeout.ns / NS_PER_S : 0) + ns / NS_PER_S;
+    t.tv_nsec = ns % NS_PER_S;
+    return t;
+}
+
+static void wait_for_activation(struct worker *w, duration timeout)
+{
+    struct timespec until = steady_after(timeout);
+    w->returning_count = 0; /* with one that waits there is no need to guess who comes */
     w->taker_count++;
     while (list_is_empty(&w->activations) && !w->is_done && !w->is_dropped && wait_changed(w, timeout.ns >= 0, &until)) {}
     w->taker_count--;
+}
+
+/* With the lock held; gives it back. False: none waits. */
+static bool take_activation(struct worker *w, struct buf *out)
+{
+    struct telling telling = {0};
+    list_init(&telling.effects);
     struct list *link = list_pop(&w->activations);
     if (link != NULL) {
         w->activation_count--;
         w->out_count++;
+        w->taken++;
     }
-    pthread_mutex_unlock(&w->mutex);
+    leave(w, &telling);
     if (link == NULL) return false;
     struct activation *a = container_of(link, struct activation, link);
     *out = a->bytes;
@@ -542,24 +585,73 @@ bool worker_next_activation(struct worker *w, duration timeout, struct buf *out)
     return true;
 }
 
-err worker_complete_activation(struct worker *w, struct buf *completion)
+bool worker_next_activation(struct worker *w, duration timeout, struct buf *out)
 {
-    err e;
+    enter(w);
+    if (w->returning_count != 0) w->returning_count--;
+    if (list_is_empty(&w->activations)) wait_for_activation(w, timeout);
+    return take_activation(w, out);
+}
+
+bool worker_try_next_activation(struct worker *w, struct buf *out)
+{
+    if (pthread_mutex_trylock(&w->mutex) != 0) return false;
+    bool has_one = !list_is_empty(&w->activations);
+    if (has_one && w->returning_count != 0) w->returning_count--;
+    if (has_one) return take_activation(w, out);
+    pthread_mutex_unlock(&w->mutex);
+    return false;
+}
+
+/* With the lock held; gives it back. */
+static err complete_activation(struct worker *w, struct buf *completion)
+{
     struct telling telling = {0};
     list_init(&telling.effects);
-    enter(w);
-    e = core_worker_complete(w->core, completion, now_wall());
+    err e = core_worker_complete(w->core, completion, now_wall());
     carry_out(w, &telling);
-    if (w->out_count != 0) w->out_count--; /* afterwards: this thread will come for the next one */
+    if (w->out_count != 0) { /* afterwards: this thread will come for the next one */
+        w->out_count--;
+        w->returning_count++;
+    }
+    leave(w, &telling);
+    return e;
+}
+
+err worker_complete_activation(struct worker *w, struct buf *completion)
+{
+    enter(w);
+    return complete_activation(w, completion);
+}
+
+bool worker_try_complete_activation(struct worker *w, struct buf *completion, err *result)
+{
+    if (pthread_mutex_trylock(&w->mutex) != 0) return false;
+    *result = complete_activation(w, completion);
+    return true;
+}
+
+static err complete_activity(struct worker *w, struct str result)
+{
+    struct telling telling = {0};
+    list_init(&telling.effects);
+    err e = core_worker_activity_done(w->core, result, now_wall());
+    carry_out(w, &telling);
     leave(w, &telling);
     return e;
 }
 
 err worker_complete_activity(struct worker *w, struct str result)
 {
-    err e;
-    INPUT(w, e = core_worker_activity_done(w->core, result, now_wall()));
-    return e;
+    enter(w);
+    return complete_activity(w, result);
+}
+
+bool worker_try_complete_activity(struct worker *w, struct str bytes, err *result)
+{
+    if (pthread_mutex_trylock(&w->mutex) != 0) return false;
+    *result = complete_activity(w, bytes);
+    return true;
 }
 
 err worker_record_heartbeat(struct worker *w, struct str heartbeat)

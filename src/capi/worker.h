@@ -4,7 +4,10 @@
  * the user's code. Activations are taken with worker_next_activation, by as many threads as like to.
  *
  * Thread: any. The hooks run on whatever thread makes them necessary, without the worker's lock; but activity_task and slot
- * run under it, so that tasks and slots come in order: they must not wait and not call back. Metrics go to those of the runtime. */
+ * run under it, so that tasks and slots come in order: they must not wait and not call back. Metrics go to those of the runtime.
+ *
+ * The worker_try_ functions are for threads that hold what others wait for (such as an interpreter's lock) and would rather
+ * not give it back for a few microseconds: they do the same, or return false at once and have done nothing. */
 #ifndef CAPI_WORKER_H
 #define CAPI_WORKER_H
 
@@ -24,7 +27,8 @@ struct worker_slot { /* of a supplier with a custom_id; see core/worker.h */
 struct worker_hooks {
     /* An ActivityTask for the SDK; empty after the last one. The bytes are borrowed. */
     void (*activity_task)(void *arg, struct str task);
-    /* An activation waits and nobody takes it: at once when none is being worked on, else after 10 ms, and again. */
+    /* An activation waits and nobody takes it: at once when none is being worked on nor has just been answered by a thread that
+     * has not come back yet; else when 10 ms have passed in which none was taken, and again. */
     void (*activation_waiting)(void *arg);
     void (*slot)(void *arg, const struct worker_slot *slot);
     void (*fatal)(void *arg, int code, struct str message); /* the server refuses the worker; it shuts down */
@@ -48,9 +52,12 @@ void worker_unref(struct worker *worker);
 
 /* Waits for an activation. False: none came in time, or the worker is done. timeout < 0: no limit. Takes over `out`. */
 bool worker_next_activation(struct worker *worker, duration timeout, struct buf *out);
+bool worker_try_next_activation(struct worker *worker, struct buf *out); /* false also: none is there */
 /* A Completion; takes the bytes. */
 MUST_USE err worker_complete_activation(struct worker *worker, struct buf *completion);
+MUST_USE bool worker_try_complete_activation(struct worker *worker, struct buf *completion, err *result);
 MUST_USE err worker_complete_activity(struct worker *worker, struct str result);
+MUST_USE bool worker_try_complete_activity(struct worker *worker, struct str bytes, err *result);
 MUST_USE err worker_record_heartbeat(struct worker *worker, struct str heartbeat);
 /* See core_worker_reserve and core_worker_accept. */
 MUST_USE uint64_t worker_reserve(struct worker *worker);
