@@ -576,6 +576,8 @@ static bool take_activation(struct worker *w, struct buf *out)
         w->activation_count--;
         w->out_count++;
         w->taken++;
+        core_worker_taken(w->core, now_wall());
+        carry_out(w, &telling);
     }
     leave(w, &telling);
     if (link == NULL) return false;

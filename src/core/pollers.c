@@ -2,7 +2,8 @@
  *
  * A poll is sent with a permit in hand, so a task that comes always has its slot. Workflow polls are divided between the
  * queue that everybody shares and the sticky one of this worker; when one slot is left, the kind that has no poll out
- * gets it. Autoscaling follows the server's advice and gives a poll up that came back empty. */
+ * gets it. While more than CORE_UNTAKEN_MAX activations wait for a thread, no workflow poll is sent: a task fetched later
+ * holds more. Autoscaling follows the server's advice and gives a poll up that came back empty. */
 #include "core/worker_state.h"
 
 enum { POLLS_DEFAULT = 5 };
@@ -99,6 +100,8 @@ static bool owes_slot(const struct core_worker *w, const struct poller *p)
            (p->active != 0 || p->kind == POLLER_STICKY);
 }
 
+bool pollers_may_fetch(const struct core_worker *w) { return w->untaken_count <= CORE_UNTAKEN_MAX; }
+
 /* When a poller that wants to poll could try again; INSTANT_NEVER: something else will wake it. */
 static instant poller_fill(struct core_worker *w, struct poller *p, instant now)
 {
@@ -107,6 +110,7 @@ static instant poller_fill(struct core_worker *w, struct poller *p, instant now)
     while (p->active < p->target) {
         if (instant_before(now, p->retry_at)) return p->retry_at;
         if (is_limited && instant_before(now, w->activity_allowed_at)) return w->activity_allowed_at;
+        if (p->kind != POLLER_ACTIVITY && !pollers_may_fetch(w)) return INSTANT_NEVER; /* until one is taken */
         if (owes_slot(w, p)) return INSTANT_NEVER;
         uint64_t permit = slots_take(w, slots, p->kind == POLLER_STICKY, now);
         if (permit == 0) return instant_before(now, slots->next_at) ? slots->next_at : INSTANT_NEVER;
@@ -123,6 +127,13 @@ void pollers_fill(struct core_worker *w, instant now)
     instant due = INSTANT_NEVER;
     for (int k = 0; k < POLLER_KIND_COUNT; k++) due = instant_min(due, poller_fill(w, &w->pollers[k], now));
     if (due.ns != INSTANT_NEVER.ns) worker_timer(w, &w->fill_timer, due);
+}
+
+void core_worker_taken(struct core_worker *w, instant now)
+{
+    bool could_fetch = pollers_may_fetch(w);
+    if (w->untaken_count != 0) w->untaken_count--;
+    if (!could_fetch && pollers_may_fetch(w)) pollers_fill(w, now);
 }
 
 /* ---- learning ------------------------------------------------------------------------------------------------------ */

@@ -114,8 +114,9 @@ void run_heartbeat(struct run *run);
 /* ---- answers --------------------------------------------------------------------------------------------------- */
 
 /* Fills commands, messages, query results, SDK metadata and the like. eager_slots: how many activities may ask for an
- * eager start; receives how many did. Everything lives in the arena or in the run until run_task_done. */
-void run_build_response(struct run *run, struct arena *arena, int *eager_slots,
+ * eager start; receives how many did. may_fetch: the run's next workflow task may come with the reply; that of a heartbeat
+ * does in any case. Everything lives in the arena or in the run until run_task_done. */
+void run_build_response(struct run *run, struct arena *arena, int *eager_slots, bool may_fetch,
                         pb_ws_RespondWorkflowTaskCompletedRequest *request);
 /* The answer to a query task. */
 const pb_core_RespondQuery *run_query_answer(const struct run *run);

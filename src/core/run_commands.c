@@ -188,7 +188,7 @@ static pb_sdk_WorkflowTaskCompletedMetadata *build_metadata(struct run *run, str
     return m;
 }
 
-void run_build_response(struct run *run, struct arena *arena, int *eager_slots,
+void run_build_response(struct run *run, struct arena *arena, int *eager_slots, bool may_fetch,
                         pb_ws_RespondWorkflowTaskCompletedRequest *request)
 {
     int slots = *eager_slots;
@@ -203,7 +203,7 @@ void run_build_response(struct run *run, struct arena *arena, int *eager_slots,
     build_query_results(run, arena, request);
     request->sdk_metadata = build_metadata(run, arena);
     request->force_create_new_workflow_task = run->local_count != 0 && !run->is_closing;
-    request->return_new_workflow_task = true;
+    request->return_new_workflow_task = may_fetch || request->force_create_new_workflow_task;
     request->versioning_behavior = run->versioning_behavior;
     request->metering_metadata = pb_new(arena, pb_common_MeteringMetadata);
     request->metering_metadata->nonfirst_local_activity_execution_attempts = run->local_retries;

@@ -31,7 +31,7 @@ static void answer(struct run *run, int *slots)
     struct buf bytes = {0};
     pb_ws_RespondWorkflowTaskCompletedRequest request = {0};
     arena_init(&arena, 0, 0);
-    run_build_response(run, &arena, slots, &request);
+    run_build_response(run, &arena, slots, true, &request);
     PB_ENCODE(pb_ws_RespondWorkflowTaskCompletedRequest, &request, &bytes);
     run_task_done(run, 0);
     buf_fini(&bytes);

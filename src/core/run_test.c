@@ -247,7 +247,7 @@ static void live_one(const char *name)
         arena_init(&arena, 0, 0);
         pb_ws_RespondWorkflowTaskCompletedRequest request = {0};
         int slots = 0;
-        run_build_response(f.run, &arena, &slots, &request);
+        run_build_response(f.run, &arena, &slots, true, &request);
         struct buf bytes = {0};
         PB_ENCODE(pb_ws_RespondWorkflowTaskCompletedRequest, &request, &bytes);
         check_commands(&f, &request, i + 1);

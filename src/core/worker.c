@@ -61,6 +61,7 @@ struct core_effect *worker_effect(struct core_worker *w, enum core_effect_kind k
     if (text.size != 0) memcpy(behind + id.size, text.data, text.size);
     e->id = str_make(behind, id.size);
     e->text = str_make(behind + id.size, text.size);
+    if (kind == EFFECT_ACTIVATION) w->untaken_count++;
     list_push(&w->effects, &e->link);
     return e;
 }

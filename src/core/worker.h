@@ -4,6 +4,10 @@
  * carries out the effects in order: sends the requests, hands activations and activity tasks to the SDK. It calls
  * core_worker_tick at the latest at core_worker_due().
  *
+ * Workflow tasks are fetched as long as at most CORE_UNTAKEN_MAX activations wait for the SDK's threads; the owner tells when
+ * one was taken (core_worker_taken). Beyond, no poll of workflow tasks goes out and no answer asks for the next task: what
+ * happens to a workflow until its task is fetched joins that task, and other workers can have it.
+ *
  * Retries: calls with `is_retried` are repeated by the owner on transient errors; what it reports is the last word.
  * Polls are repeated by core.
  *
@@ -17,6 +21,7 @@
 #include "base/list.h"
 
 struct core_worker;
+enum { CORE_UNTAKEN_MAX = 16 };
 
 /* The RPCs a worker makes; the table in worker.c has their paths. */
 enum core_rpc {
@@ -31,7 +36,7 @@ enum core_slot_kind { SLOT_WORKFLOW, SLOT_ACTIVITY, SLOT_LOCAL_ACTIVITY, SLOT_KI
 enum core_effect_kind {
     EFFECT_CALL,          /* send `bytes` to `rpc`; report with core_worker_called(call_id) */
     EFFECT_CANCEL_CALL,   /* call_id is no longer wanted; it is still reported */
-    EFFECT_ACTIVATION,    /* `bytes`: an Activation for the SDK */
+    EFFECT_ACTIVATION,    /* `bytes`: an Activation for the SDK; report with core_worker_taken when a thread begins with it */
     EFFECT_ACTIVITY_TASK, /* `bytes`: an ActivityTask for the SDK */
     EFFECT_SLOT_RESERVE,  /* custom suppliers: ask custom_id for a slot, to be called `permit` when it is granted */
     EFFECT_SLOT_CANCEL,   /* … `permit` is not wanted any more; when it is granted all the same, it is released */
@@ -114,6 +119,8 @@ void core_effect_free(struct core_effect *effect);
 void core_worker_start(struct core_worker *w, instant now); /* begins to poll; not for a replayer */
 /* How a call ended. code 0: `response` holds the answer; else `response` is the error's message. */
 void core_worker_called(struct core_worker *w, uint64_t call_id, int code, struct str response, instant now);
+/* A thread of the SDK has begun with an activation; which one does not matter. */
+void core_worker_taken(struct core_worker *w, instant now);
 /* A Completion. Takes the bytes (malloc'd, may be NULL when empty). ERR_INVALID: it can not be decoded, or is for no run
  * that waits for one; error says so. Commands that make no sense fail the workflow task instead. */
 MUST_USE err core_worker_complete(struct core_worker *w, struct buf *completion, instant now);

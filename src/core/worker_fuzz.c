@@ -51,6 +51,7 @@ static void input(struct core_worker *w, struct outside *o, uint8_t what, struct
         break;
     default:
         if (which == 7) core_worker_shutdown(w, *now);
+        if (which == 8) core_worker_taken(w, *now);
         break;
     }
     carry_out(w, o);

@@ -208,7 +208,7 @@ static void respond(struct core_worker *w, struct entry *entry, instant now)
     ARENA_ON_STACK(arena, 4096);
     pb_ws_RespondWorkflowTaskCompletedRequest request = {0};
     int eager = reserve_eager(w, entry, now);
-    run_build_response(entry->run, &arena, &eager, &request);
+    run_build_response(entry->run, &arena, &eager, pollers_may_fetch(w), &request);
     release_eager(w, entry, eager);
     worker_count(w, METRIC_WORKFLOW_TASK_EXECUTION_LATENCY, ms_between(now, run_current_task(entry->run)->received_at),
                  run_workflow_type(entry->run));

@@ -57,6 +57,7 @@ struct poller {
 };
 void pollers_init(struct core_worker *w);
 void pollers_fill(struct core_worker *w, instant now); /* sends the polls that are wanted and have a slot */
+bool pollers_may_fetch(const struct core_worker *w); /* workflow tasks: few enough activations wait */
 /* Adjusts to how a poll went. */
 void poller_learn(struct core_worker *w, struct poller *p, int code, bool has_task, const pb_taskqueue_PollerScalingDecision *decision,
                   instant now);
@@ -140,6 +141,7 @@ struct core_worker {
     struct map runs;                   /* run id -> struct entry */
     struct list lru;
     size_t evicting_count;             /* runs that are leaving */
+    size_t untaken_count;              /* activations that no thread of the SDK has begun with */
     struct map activities;             /* task token -> struct activity */
     size_t beating_count;              /* those with a heartbeat timeout */
     struct map locals;                 /* task token -> struct local_activity, those the SDK runs */

@@ -130,6 +130,7 @@ static void give_task(struct fixture *f, size_t first, size_t last, const char *
 
 static pb_core_Activation *activation(struct fixture *f, struct core_effect *e)
 {
+    core_worker_taken(f->w, f->now);
     return request(f, e, &pb_core_Activation_type);
 }
 
@@ -360,6 +361,42 @@ TEST(the_next_task_may_come_with_the_answer)
     check_int(sdk(&f), 0);
     pb_ws_RespondWorkflowTaskCompletedRequest *r = request(&f, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
     check_str(r->task_token, "t2");
+    fixture_fini(&f);
+}
+
+/* Gives tasks of that many fresh runs. */
+static void pile_up(struct fixture *f, size_t count, const char *prefix)
+{
+    for (size_t i = 0; i < count; i++) give_task(f, 1, 3, arena_printf(&f->arena, "%s%zu", prefix, i).data);
+}
+
+static bool asks_for_next(struct fixture *f)
+{
+    pb_ws_RespondWorkflowTaskCompletedRequest *r = request(f, next(f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED), &pb_ws_RespondWorkflowTaskCompletedRequest_type);
+    return r->return_new_workflow_task;
+}
+
+TEST(while_many_activations_wait_no_workflow_task_is_fetched)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY);
+    pile_up(&f, 2, "a");
+    for (int i = 0; i < 2; i++) core_worker_taken(f.w, f.now); /* both are worked on */
+    pile_up(&f, CORE_UNTAKEN_MAX, "b");
+    complete(&f, &(pb_core_Completion){.run_id = STR("a0")});
+    check(asks_for_next(&f));
+    pile_up(&f, 1, "c"); /* one more than may wait */
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), 4); /* those that were out before, and none in its place */
+    complete(&f, &(pb_core_Completion){.run_id = STR("a1")});
+    check(!asks_for_next(&f));
+    core_worker_taken(f.w, f.now);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), 1);
+    core_worker_taken(f.w, f.now);
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), 0); /* all are out */
+    check_int(count(&f, EFFECT_CALL, CORE_POLL_ACTIVITY), 0); /* nothing has changed for activities */
     fixture_fini(&f);
 }
 
@@ -1037,6 +1074,8 @@ TEST(a_local_activity_outlives_workflow_tasks_and_is_recorded_once)
     struct str token = local_task(&f)->task_token;
     pb_common_WorkflowExecution execution = {.workflow_id = STR("wf"), .run_id = STR("r1")};
     int64_t started = 3;
+    pile_up(&f, CORE_UNTAKEN_MAX + 1, "a"); /* whatever waits, a heartbeat brings the next task */
+    count(&f, EFFECT_ACTIVATION, 0);
     for (int beat = 0; beat < 3; beat++) {
         check(next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED) == NULL);
         f.now = core_worker_due(f.w);
