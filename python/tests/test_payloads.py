@@ -320,3 +320,51 @@ def test_search_attributes_are_equal_in_any_order() -> None:
     assert attributes == TypedSearchAttributes(pairs[::-1]) and [p.key.name for p in attributes] == ["a", "b", "c"]
     with pytest.raises(ValueError, match="'b'"):
         TypedSearchAttributes([*pairs, pairs[0]])
+
+
+TEXTS = [b'"x"', b'"\\u00e9\\n"', "\"\u00e9\"".encode(), b"7", b"-0", b"1.5", b"1e3", b"NaN", b"true", b"null", b"[1,[2]]", b'{"a":{"b":1}}', b"", b" 7", b"7 ",
+         b"\n\t[1 , 2]\r\n", b"7 8", b'"open', b"[1,", b"[" * 100_000, b"\xff", b"\xef\xbb\xbf7", b"nul", b"12345678901234567890123"]  # fmt: skip
+
+
+def outcome(read: Any) -> Any:
+    """What a reading gives, told apart by type; of what it raises the causes too."""
+    try:
+        value = read()
+    except Exception as err:
+        causes = [err, err.__cause__, err.__cause__ and err.__cause__.__cause__]
+        return [(type(e), str(e)) for e in causes if e is not None]
+    return type(value), repr(value)
+
+
+@pytest.mark.parametrize("hint", [None, str, int, float, bool, list, dict, list[int], Any])
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_plain_json_is_read_the_same_with_and_without_detours(text: bytes, hint: Any) -> None:
+    class Asked(JSONPlainPayloadConverter):
+        """Not the stock one, so it is asked for everything."""
+
+    stock = DefaultPayloadConverter()
+    others = [c for c in stock.converters.values() if c.encoding != "json/plain"]
+    asked = CompositePayloadConverter(*others, Asked(decoder=json.JSONDecoder))
+    payload = {"metadata": {"encoding": b"json/plain"}, "data": text}
+    hints = None if hint is None else [hint]
+    assert outcome(lambda: stock._from_dicts([payload], hints)[0]) == outcome(lambda: asked._from_dicts([payload], hints)[0])
+
+
+def test_whoever_reads_json_otherwise_is_asked() -> None:
+    class Loud(JSONPlainPayloadConverter):
+        def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+            return str(super().from_payload(payload, type_hint)).upper()
+
+    class Tens(JSONTypeConverter):
+        def to_typed_value(self, hint: type, value: Any) -> Any:
+            return value * 10 if hint is int else JSONTypeConverter.Unhandled
+
+    class Decimal(json.JSONDecoder):
+        def __init__(self) -> None:
+            super().__init__(parse_int=lambda digits: "int " + digits)
+
+    payload = {"metadata": {"encoding": b"json/plain"}, "data": b"7"}
+    text = {"metadata": {"encoding": b"json/plain"}, "data": b'"x"'}
+    assert CompositePayloadConverter(Loud())._from_dicts([text], [str]) == ["X"]
+    assert CompositePayloadConverter(JSONPlainPayloadConverter(custom_type_converters=[Tens()]))._from_dicts([payload], [int]) == [70]
+    assert CompositePayloadConverter(JSONPlainPayloadConverter(decoder=Decimal))._from_dicts([payload]) == ["int 7"]

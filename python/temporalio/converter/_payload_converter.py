@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _NULL: PayloadDict = {"metadata": {"encoding": b"binary/null"}}
 _BINARY_METADATA = {"encoding": b"binary/plain"}
 _JSON_METADATA = {"encoding": b"json/plain"}
+_NO_METADATA: dict[str, bytes] = {}
 
 
 def _defining_class(cls: type, name: str) -> int:
@@ -226,6 +227,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
     """
 
     converters: Mapping[bytes, EncodingPayloadConverter]
+    _plain_json_reader: JSONPlainPayloadConverter | None = None
 
     def __init__(self, *converters: EncodingPayloadConverter) -> None:
         """Makes a converter of these encodings, to be asked in this order."""
@@ -238,6 +240,9 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
         self._takes_plain_json = [type(c) for c in self.converters.values()] == _stock_classes and all(
             c._is_stock for c in self.converters.values() if isinstance(c, JSONPlainPayloadConverter)
         )
+        reader = self.converters.get(b"json/plain")
+        is_stock = type(reader) is JSONPlainPayloadConverter and reader._decode is _decode_json
+        self._plain_json_reader = reader if is_stock else None  # type: ignore[assignment]
 
     def to_payloads(self, values: Sequence[Any]) -> list[temporalio.api.common.v1.Payload]:
         """See base class.
@@ -319,11 +324,23 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
         values: list[Any] = []
         for index, payload in enumerate(payloads):
             hint = type_hints[index] if type_hints and index < hint_count else None
-            encoding = payload.get("metadata", {}).get("encoding", b"<unknown>")
-            if hint is not None and hint is _raw_value_class():
+            encoding = payload.get("metadata", _NO_METADATA).get("encoding", b"<unknown>")
+            is_plain = hint is None or hint is str or hint is int or hint is float or hint is bool
+            if not is_plain and hint is _raw_value_class():
                 values.append(hint(payload_to_proto(payload)))
                 continue
             converter = self.converters.get(encoding)
+            if is_plain and converter is not None and converter is self._plain_json_reader:
+                # What that converter does with most values; it is asked where anything is out of the ordinary
+                try:
+                    text = payload.get("data", b"").decode()
+                    value, end = _scan_json(text, 0)
+                except (ValueError, RuntimeError, StopIteration):  # not UTF-8, not JSON, nested too deep
+                    end = -1
+                if end >= 0 and end == len(text):
+                    if hint is None or (hint is type(value) and not self._plain_json_reader._custom_type_converters):
+                        values.append(value)
+                        continue
             if converter is None:
                 raise KeyError(f"Unknown payload encoding {encoding.decode(errors='replace')}")
             try:
@@ -503,7 +520,17 @@ class AdvancedJSONEncoder(json.JSONEncoder):
 
 _PLAIN_JSON_TYPES = frozenset({int, float, bool, list, dict})
 _encode_json: Callable[[Any], str] = AdvancedJSONEncoder(separators=(",", ":"), sort_keys=True).encode
-_decode_json: Callable[[str], Any] = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
+_scan_json: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
+
+
+def _decode_json(text: str) -> Any:
+    """As JSONDecoder.decode, which looks for white space where there is mostly none."""
+    try:
+        value, end = _scan_json(text, 0)
+    except StopIteration:
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)
 
 
 class JSONPlainPayloadConverter(_DictEncodingPayloadConverter):
@@ -694,7 +721,7 @@ class _TemporalTransferTypePayloadConverter(PayloadConverter, WithSerializationC
         return self._incoming(values, type_hints)
 
     def _to_dicts(self, values: Sequence[Any]) -> list[PayloadDict]:
-        return self._inner_payload_converter._to_dicts(self._outgoing(values))
+        return self._inner_payload_converter._to_dicts(self._outgoing(values) if self._is_needed else values)
 
     def _from_dicts(self, payloads: Sequence[PayloadDict], type_hints: Sequence[Any] | None = None) -> list[Any]:
         if not self._is_needed:
