@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import logging
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Optional
@@ -546,3 +548,68 @@ def test_infos_tell_what_the_task_told() -> None:
     (info,) = seen
     assert (info.attempt, list(info.heartbeat_details), info.heartbeat_timeout) == (3, [7], timedelta(seconds=2))
     assert info.namespace == "n" and info.task_token == b"t" and info.in_workflow
+
+
+@pytest.mark.parametrize("curious", [False, True])
+def test_an_activity_that_has_ended_is_freed_without_the_collector(curious: bool) -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    def keep() -> None:
+        kept.append(weakref.ref(activity._Context.current()))
+        if curious:
+            activity.heartbeat(activity.info().activity_id)
+            assert not activity.is_cancelled() and not activity.is_worker_shutdown()
+            assert activity.payload_converter() is DataConverter.default.payload_converter
+            assert activity.metric_meter() is not None
+
+    @activity.defn
+    async def on_loop() -> None:
+        keep()
+        await asyncio.sleep(0)
+        kept.append(weakref.ref(asyncio.current_task()))
+
+    @activity.defn
+    def on_thread() -> None:
+        keep()
+
+    async def main() -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            f = Fixture(on_loop, on_thread, executor=executor)
+            for name in ("on_loop", "on_thread"):
+                f.begin(name)
+                assert "completed" in await f.result()
+            for _ in range(500):
+                if not any(ref() for ref in kept):
+                    break
+                await asyncio.sleep(0.01)
+        assert len(kept) == 3 and [ref() for ref in kept] == [None] * 3
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("asks_before", [False, True])
+def test_whoever_asks_first_after_the_cancellation_hears_of_it_too(asks_before: bool) -> None:
+    may_ask = threading.Event()
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def asks() -> list[bool]:
+        before = [activity.is_cancelled()] if asks_before else []
+        assert may_ask.wait(60)
+        activity.wait_for_cancelled_sync(60)
+        return [*before, activity.is_cancelled()]
+
+    async def main() -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            f = Fixture(asks, executor=executor)
+            f.begin("asks")
+            await asyncio.sleep(0.05)
+            f.cancel()
+            may_ask.set()
+            expected = "[false,true]" if asks_before else "[true]"
+            assert (await f.result())["completed"] == {"result": payload(expected)}
+
+    run(main())

@@ -18,7 +18,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.activity
@@ -90,52 +90,95 @@ class _LazyEvent(temporalio.common._CompositeEvent):
         self._thread_event.wait(timeout)
 
 
-class RunningActivity:
-    """One attempt at work. Shared by the thread that runs it and the loop's thread, which cancels it."""
+class _OnDemand:
+    """A field of a context that is found out whenever somebody asks; one that is assigned counts instead."""
 
-    __slots__ = (
-        "token",
-        "start",
-        "definition",
-        "done",
-        "task",
-        "cancellation_details",
-        "cancelled_event",
-        "shutdown_event",
-        "thread_raiser",
-        "is_cancelled",
-        "has_begun",
-        "waits_for_loop",
-        "heartbeat_error",
-        "last_heartbeat",
-        "converter",
-        "lock",
-    )
+    def __init__(self, find: Callable[[RunningActivity], Any]) -> None:
+        self._find = find
 
-    def __init__(self, token: bytes, start: Message, definition: temporalio.activity._Definition) -> None:
+    def __get__(self, running: RunningActivity, owner: Any = None) -> Any:
+        return self._find(running)
+
+
+def _make_event(running: RunningActivity) -> _LazyEvent:
+    """Any thread. First the event is there, then it is asked whether it is set; whoever cancels goes the other way round."""
+    event: _LazyEvent = running.__dict__.setdefault("cancelled_event", _LazyEvent())
+    if running.is_cancelled:
+        event.set_for_threads()
+    return event
+
+
+def _meter_of(running: RunningActivity) -> temporalio.common.MetricMeter:
+    return running.worker._metric_meter()
+
+
+def _shield_of(running: RunningActivity) -> Optional[Callable[[], AbstractContextManager[None]]]:
+    return running.thread_raiser.shielded if running.thread_raiser is not None else None
+
+
+class RunningActivity(temporalio.activity._Context):
+    """One attempt at work, and what the functions of temporalio.activity see of it unless interceptors are in between.
+
+    Shared by the thread that runs it and the loop's thread, which cancels it. What most activities never ask for is made
+    when somebody does.
+    """
+
+    worker: ActivityWorker
+    token: bytes
+    start: Message
+    definition: temporalio.activity._Definition
+    done = False
+    task: Optional[asyncio.Task[None]] = None
+    details: Optional[temporalio.activity.ActivityCancellationDetails] = None
+    client: Optional[Client] = None
+    thread_raiser: Optional[ThreadRaiser] = None
+    is_cancelled = False
+    has_begun = False
+    is_threaded = False  # it runs on a thread of the executor
+    waits_for_loop = True  # it cannot go on, or cannot end, before the loop runs
+    heartbeat_error: Optional[Exception] = None
+    last_heartbeat: Optional[concurrent.futures.Future[Any]] = None
+    converter: Optional[DataConverter] = None
+    _info: Optional[temporalio.activity.Info] = None
+    cancelled_event: Any = _OnDemand(_make_event)
+    cancellation_details: Any = _OnDemand(lambda running: running)  # it has the `details`
+    worker_shutdown_event: Any = _OnDemand(lambda running: running.worker._worker_shutdown_event)
+    shield_thread_cancel_exception: Any = _OnDemand(_shield_of)
+    payload_converter_class_or_instance: Any = _OnDemand(lambda running: running.used_converter().payload_converter)
+    runtime_metric_meter: Any = _OnDemand(_meter_of)
+
+    def __init__(
+        self, worker: ActivityWorker, token: bytes, start: Message, definition: temporalio.activity._Definition
+    ) -> None:
+        self.worker = worker
         self.token = token
         self.start = start
         self.definition = definition
-        self.done = False
-        self.task: Optional[asyncio.Task[None]] = None
-        self.cancellation_details = temporalio.activity._ActivityCancellationDetailsHolder()
-        self.cancelled_event: Any = None
-        self.shutdown_event: Any = None
-        self.thread_raiser: Optional[ThreadRaiser] = None
-        self.is_cancelled = False
-        self.has_begun = False
-        self.waits_for_loop = True  # it cannot go on, or cannot end, before the loop runs
-        self.heartbeat_error: Optional[Exception] = None
-        self.last_heartbeat: Optional[concurrent.futures.Future[Any]] = None
-        self.converter: Any = None
-        self.lock = threading.Lock()
+
+    def used_converter(self) -> DataConverter:
+        return self.converter or self.worker._data_converter
+
+    def info(self) -> temporalio.activity.Info:
+        """Any thread."""
+        if self._info is None:
+            self._info = self.worker.make_info(self, self.used_converter())
+        return self._info
+
+    def heartbeat(self, *details: Any) -> None:
+        """Any thread."""
+        self.worker.heartbeat(self, self.used_converter(), details)
+
+    def _set_cancelled(self, details: temporalio.activity.ActivityCancellationDetails) -> Any:
+        """Returns the event to set, None if nobody has asked for it: whoever asks from now on sees that it is set."""
+        self.details = details
+        self.is_cancelled = True
+        return self.__dict__.get("cancelled_event")
 
     def cancel(self, details: temporalio.activity.ActivityCancellationDetails) -> None:
         """Asks the activity to stop. On the loop's thread."""
-        self.cancellation_details.details = details
-        self.is_cancelled = True
-        if self.cancelled_event is not None:
-            self.cancelled_event.set()
+        event = self._set_cancelled(details)
+        if event is not None:
+            event.set()
         if self.done:
             return
         if self.thread_raiser is not None:
@@ -147,30 +190,38 @@ class RunningActivity:
         self, details: temporalio.activity.ActivityCancellationDetails, loop: asyncio.AbstractEventLoop
     ) -> None:
         """The same on any other thread, while the loop is blocked: what is of threads happens at once, the rest later."""
-        event, raiser = self.cancelled_event, self.thread_raiser
-        if not isinstance(event, _LazyEvent) or self.definition.is_async:
+        if not self.is_threaded:
             loop.call_soon_threadsafe(self.cancel, details)
             return
-        self.cancellation_details.details = details
-        self.is_cancelled = True
-        event.set_for_threads()
-        loop.call_soon_threadsafe(event.set)
+        raiser = self.thread_raiser
+        event = self._set_cancelled(details)
+        if event is not None:
+            event.set_for_threads()
+            loop.call_soon_threadsafe(event.set)
         if raiser is not None and not self.done:
             raiser.raise_in_thread(_ThreadCancelled())
+
+    def never_begun(self, _: asyncio.Task[None]) -> None:
+        """Answers for a task that was cancelled before its first step, as at the end of ``asyncio.run``."""
+        if not self.has_begun:
+            self.worker._running_activities.pop(self.token, None)
+            self.worker._answer(self, self.worker._outcome_or_why_not(self, asyncio.CancelledError()))
 
 
 class ThreadRaiser:
     """Raises an exception on the thread of an activity, once, now or when the last shield is gone."""
 
+    is_hearing = False
+    _thread_id: Optional[int] = None
+    _pending: Optional[BaseException] = None
+    _shield_depth = 0
+    _has_raised = False
+    _has_set = False  # whether the thread may have got something to raise
+    _has_left = False
+
     def __init__(self, loop: Optional[asyncio.AbstractEventLoop]) -> None:
         self._loop = loop
-        self.is_hearing = False
         self._lock = threading.Lock()
-        self._thread_id: Optional[int] = None
-        self._pending: Optional[BaseException] = None
-        self._shield_depth = 0
-        self._has_raised = False
-        self._has_left = False
 
     def enter(self) -> None:
         """The activity begins on this thread."""
@@ -190,8 +241,9 @@ class ThreadRaiser:
             self._has_left = True
         if thread_id is not None:
             _raisers.pop(thread_id, None)
-            # What was set and not yet raised would hit whoever has the thread next
-            _set_async_exception(thread_id, None)
+            if self._has_set:
+                # What was set and not yet raised would hit whoever has the thread next
+                _set_async_exception(thread_id, None)
 
     def raise_in_thread(self, error: BaseException) -> None:
         with self._lock:
@@ -202,6 +254,7 @@ class ThreadRaiser:
             if self._shield_depth or self._thread_id is None:
                 self._pending = error
             else:
+                self._has_set = True
                 _set_async_exception(self._thread_id, type(error))
 
     def raise_again(self) -> None:
@@ -312,6 +365,8 @@ class ActivityWorker:
         converter = data_converter.payload_converter
         parts = (converter, data_converter.failure_converter, data_converter.payload_codec)
         self._is_context_aware = not all(is_context_free(part) for part in parts)
+        # Of every activity alike, None where each has one of its own
+        self._common_converter = None if self._is_context_aware or data_converter.external_storage is not None else data_converter
         self._converter = converter
         for fn in activities:
             self._register(fn)
@@ -407,7 +462,7 @@ class ActivityWorker:
         if definition is None:
             self._core().complete_activity({"task_token": token, "failed": self._unknown(start)})
             return
-        running = RunningActivity(token, start, definition)
+        running = RunningActivity(self, token, start, definition)
         self._running_activities[token] = running
         assert self._loop is not None
         if self.is_fast and not definition.is_async:
@@ -428,14 +483,12 @@ class ActivityWorker:
 
     def _begin(self, running: RunningActivity) -> None:
         assert self._loop is not None
-        running.task = self._loop.create_task(self._run(running), name=f"activity: {running.start['activity_type']}")
-        running.task.add_done_callback(lambda _: self._never_begun(running))
-
-    def _never_begun(self, running: RunningActivity) -> None:
-        """Answers for a task that was cancelled before its first step, as at the end of ``asyncio.run``."""
-        if not running.has_begun:
-            self._running_activities.pop(running.token, None)
-            self._answer(running, self._outcome_or_why_not(running, asyncio.CancelledError()))
+        run = self._run_straight if self.is_fast and running.definition.is_async else self._run
+        task = self._loop.create_task(run(running), name=f"activity: {running.start['activity_type']}")
+        if not running.has_begun:  # a task factory may have it begin at once
+            task.add_done_callback(running.never_begun)
+        if not running.done:
+            running.task = task
 
     def has(self, name: str) -> bool:
         """Whether there is an activity for this type. Any thread."""
@@ -450,6 +503,8 @@ class ActivityWorker:
         return self._data_converter.failure_converter._to_dict(error, self._converter)
 
     def _converters(self, running: RunningActivity) -> DataConverter:
+        if self._common_converter is not None:
+            return self._common_converter
         converter = self._data_converter
         start = running.start
         if converter.external_storage is not None:
@@ -497,17 +552,16 @@ class ActivityWorker:
 
     def _prepare_thread(self, running: RunningActivity) -> None:
         running.converter = self._converters(running)
-        running.cancelled_event = _LazyEvent()
+        running.is_threaded = True
         if not running.definition.no_thread_cancel_exception:
             running.thread_raiser = ThreadRaiser(self._loop)
 
     def _run_on_thread(self, running: RunningActivity) -> None:
         """The whole of a plain activity. Thread: the activity executor's."""
         try:
-            converter = running.converter
+            converter = running.used_converter()
             args = self._args(running, running.start.get("input") or (), converter)
-            context = self._context(running, converter, client=None)
-            result = contextvars.Context().run(_run_sync, context, running.thread_raiser, running.definition.fn, args)
+            result = contextvars.Context().run(_run_sync, running, running.thread_raiser, running.definition.fn, args)
             running.done = True
             payload = converter.payload_converter._to_dicts((result,))[0]
             outcome: Message = {"completed": {"result": payload}}
@@ -538,12 +592,50 @@ class ActivityWorker:
 
     # ---------------------------------------------------------------------------------------------------- through the loop
 
-    async def _run(self, running: RunningActivity) -> None:
-        """The whole of an activity that is async, or has interceptors, codecs or processes on its way."""
+    def _has_begun(self, running: RunningActivity) -> None:
+        """On the activity's task, first of all."""
         running.has_begun = True
+        if running.task is not None:
+            running.task.remove_done_callback(running.never_begun)  # which would be one more turn of the loop
         if running.is_cancelled and running.definition.is_async:
             # Asked to stop before it began: it learns of it where it waits first
             asyncio.current_task().cancel("Activity cancelled")  # type: ignore[union-attr]
+
+    def _has_ended(self, running: RunningActivity) -> None:
+        """On the activity's task, which is let go of: it keeps the activity in its context."""
+        running.task = None
+        self._running_activities.pop(running.token, None)
+
+    async def _run_straight(self, running: RunningActivity) -> None:
+        """The whole of an async activity without interceptors and codecs."""
+        self._has_begun(running)
+        interrupt: Optional[KeyboardInterrupt] = None
+        try:
+            try:
+                running.converter = converter = self._converters(running)
+                running.client = self._client()
+                args = self._args(running, running.start.get("input") or (), converter)
+                temporalio.activity._current_context.set(running)
+                result = await running.definition.fn(*args)
+                running.done = True
+                outcome: Message = {"completed": {"result": converter.payload_converter._to_dicts((result,))[0]}}
+            except BaseException as err:
+                running.done = True
+                interrupt = err if isinstance(err, KeyboardInterrupt) else None
+                outcome = self._outcome_or_why_not(running, err)
+                if isinstance(err, concurrent.futures.BrokenExecutor):
+                    self._fatal(err)
+            if running.heartbeat_error is not None and "completed" in outcome:
+                outcome = {"failed": self._failure_of(running, running.heartbeat_error)}
+        finally:
+            self._has_ended(running)
+        self._answer(running, outcome)
+        if interrupt is not None:
+            raise interrupt  # Ctrl-C is for the program, wherever it was raised
+
+    async def _run(self, running: RunningActivity) -> None:
+        """The whole of an activity that has interceptors, codecs or processes on its way."""
+        self._has_begun(running)
         interrupt: Optional[KeyboardInterrupt] = None
         try:
             try:
@@ -574,10 +666,10 @@ class ActivityWorker:
             if running.heartbeat_error is not None and "completed" in outcome:
                 outcome = {"failed": self._failure_of(running, running.heartbeat_error)}
         finally:
-            self._running_activities.pop(running.token, None)
+            self._has_ended(running)
         self._answer(running, outcome)
         if interrupt is not None:
-            raise interrupt  # Ctrl-C is for the program, wherever it was raised
+            raise interrupt
 
     async def _decode_start(self, running: RunningActivity, converter: DataConverter) -> None:
         start = running.start
@@ -603,9 +695,9 @@ class ActivityWorker:
         assert self._loop is not None
         is_process = False
         if definition.is_async:
-            running.cancelled_event = _LazyEvent()
+            running.client = self._client()
         elif isinstance(self._executor, concurrent.futures.ThreadPoolExecutor):
-            running.cancelled_event = _LazyEvent()
+            running.is_threaded = True
             if not definition.no_thread_cancel_exception:
                 running.thread_raiser = ThreadRaiser(self._loop)
         else:
@@ -613,12 +705,12 @@ class ActivityWorker:
             is_process = True
             event = self._shared_state_manager.new_event()
             running.cancelled_event = temporalio.common._CompositeEvent(event, asyncio.Event())
-        if running.is_cancelled:
-            running.cancelled_event.set()
-        context = self._context(running, converter, client=self._client() if definition.is_async else None)
+            if running.is_cancelled:
+                running.cancelled_event.set()
         if definition.is_async and not self._interceptors:
-            temporalio.activity._Context.set(context)
+            temporalio.activity._Context.set(running)
             return await definition.fn(*args)
+        context = self._context(running)
         root = _RootInbound(self, running, context)
         inbound: ActivityInboundInterceptor = root
         for interceptor in reversed(list(self._interceptors)):
@@ -627,11 +719,12 @@ class ActivityWorker:
         context.info = root.outbound.info
         context.heartbeat = root.outbound.heartbeat
         temporalio.activity._Context.set(context)
+        headers = running.start.get("headers")
         input = ExecuteActivityInput(
             fn=definition.fn,
             args=args,
             executor=None if definition.is_async else self._executor,
-            headers=headers_to_protos(running.start.get("headers")) if running.start.get("headers") else {},
+            headers=headers_to_protos(headers) if headers else {},
         )
         try:
             return await inbound.execute_activity(input)
@@ -651,35 +744,26 @@ class ActivityWorker:
         hints = definition.arg_types
         if hints is not None and len(hints) != len(payloads):
             hints = None
-        if any("external_payloads" in payload for payload in payloads):
-            raise ApplicationError(STORED_ELSEWHERE, type="StorageNotConfigured")
+        for payload in payloads:
+            if "external_payloads" in payload:
+                raise ApplicationError(STORED_ELSEWHERE, type="StorageNotConfigured")
         try:
             values: list[Any] = converter.payload_converter._from_dicts(payloads, hints)
             return values
         except Exception as err:
             raise ApplicationError("Failed decoding arguments", type=type(err).__name__) from err
 
-    def _context(
-        self, running: RunningActivity, converter: DataConverter, *, client: Optional[Client]
-    ) -> temporalio.activity._Context:
-        info: Optional[temporalio.activity.Info] = None
-
-        def get_info() -> temporalio.activity.Info:
-            nonlocal info
-            if info is None:
-                info = self.make_info(running, converter)
-            return info
-
-        raiser = running.thread_raiser
+    def _context(self, running: RunningActivity) -> temporalio.activity._Context:
+        """What an activity sees of itself when interceptors are in between."""
         return temporalio.activity._Context(
-            info=get_info,
-            heartbeat=lambda *details: self.heartbeat(running, converter, details),
+            info=running.info,
+            heartbeat=running.heartbeat,
             cancelled_event=running.cancelled_event,
-            worker_shutdown_event=self._worker_shutdown_event,
-            shield_thread_cancel_exception=raiser.shielded if raiser is not None else None,
-            payload_converter_class_or_instance=converter.payload_converter,
-            runtime_metric_meter=self._metric_meter(),
-            client=client,
+            worker_shutdown_event=running.worker_shutdown_event,
+            shield_thread_cancel_exception=running.shield_thread_cancel_exception,
+            payload_converter_class_or_instance=running.payload_converter_class_or_instance,
+            runtime_metric_meter=running.runtime_metric_meter,
+            client=running.client,
             cancellation_details=running.cancellation_details,
         )
 
@@ -763,7 +847,7 @@ class ActivityWorker:
         is_cancelled = isinstance(err, (asyncio.CancelledError, CancelledError))
         if is_cancelled and running.heartbeat_error is not None:
             return {"failed": self._failure_of(running, running.heartbeat_error)}
-        details = running.cancellation_details.details
+        details = running.details
         if is_cancelled and details is not None:
             for is_set, word in ((details.paused, "pause"), (details.reset, "reset")):
                 if is_set:
@@ -807,7 +891,7 @@ class ActivityWorker:
 
     def make_info_for_log(self, running: RunningActivity) -> temporalio.activity.Info:
         """The activity's Info without heartbeat details, whose conversion may be what failed. Any thread."""
-        bare = RunningActivity(running.token, {**running.start, "heartbeat_details": ()}, running.definition)
+        bare = RunningActivity(self, running.token, {**running.start, "heartbeat_details": ()}, running.definition)
         return self.make_info(bare, self._data_converter)
 
     def _failure_of(self, running: RunningActivity, err: BaseException, cause: Optional[BaseException] = None) -> Message:
