@@ -9,6 +9,7 @@
 #include "ext.h"
 
 #include "capi/worker.h"
+#include "proto/wire.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -85,12 +86,74 @@ static void state_unref(struct state *s)
 
 /* ---- activity tasks: to the loop's thread, or to another while that is blocked -------------------------------------- */
 
+static bool is_start(uint64_t tag) { return tag == (pb_core_ActivityTask_start_tag << 3 | WIRE_BYTES); }
+
+static bool is_needed_at_once(uint64_t tag)
+{
+    enum { ACTIVITY_TYPE = 2, INPUT = 8, HEARTBEAT_TIMEOUT = 16 };
+    return tag >> 3 == ACTIVITY_TYPE || tag >> 3 == INPUT || tag >> 3 == HEARTBEAT_TIMEOUT;
+}
+
+/* Copies the fields of a message to where they are wanted. False: it is none. */
+static bool split(struct str message, bool (*is_chosen)(uint64_t tag), struct buf *chosen, struct buf *others)
+{
+    const uint8_t *p = (const uint8_t *)message.data, *end = p + message.size;
+    for (uint64_t tag; p < end;) {
+        const uint8_t *next = wire_read_varint(p, end, &tag);
+        if (next != NULL) next = wire_skip(next, end, tag);
+        if (next == NULL) return false;
+        buf_append(is_chosen(tag) ? chosen : others, (const char *)p, (size_t)(next - p));
+        p = next;
+    }
+    return true;
+}
+
+static bool set_new(PyObject *dict, PyObject **key, const char *name, PyObject *value) /* steals value; *key: made once, kept */
+{
+    if (*key == NULL) *key = PyUnicode_InternFromString(name);
+    bool ok = *key != NULL && value != NULL && PyDict_SetItem(dict, *key, value) == 0;
+    Py_XDECREF(value);
+    return ok;
+}
+
+/* A new dict of an ActivityStart: what is needed at once, and `others`, the fields that only some ask for, encoded. */
+static PyObject *decode_start(struct str bytes)
+{
+    static PyObject *others_key;
+    struct buf needed = {0}, others = {0};
+    PyObject *start = NULL;
+    if (!split(bytes, is_needed_at_once, &needed, &others)) start = codec_decode(&pb_core_ActivityStart_type, bytes); /* which raises */
+    else start = codec_decode(&pb_core_ActivityStart_type, buf_view(&needed));
+    if (start != NULL && !set_new(start, &others_key, "others", value_bytes_new(buf_view(&others)))) Py_CLEAR(start);
+    buf_fini(&needed);
+    buf_fini(&others);
+    return start;
+}
+
+/* A new dict of an ActivityTask, its start as decode_start makes it. */
+static PyObject *decode_task(struct str bytes)
+{
+    static PyObject *start_key;
+    struct buf start = {0}, others = {0};
+    uint64_t tag, size;
+    bool is_split = split(bytes, is_start, &start, &others) && start.size != 0;
+    PyObject *task = codec_decode(&pb_core_ActivityTask_type, is_split ? buf_view(&others) : bytes);
+    if (task != NULL && is_split) {
+        const uint8_t *p = (const uint8_t *)start.data, *end = p + start.size;
+        p = wire_read_varint(wire_read_varint(p, end, &tag), end, &size); /* split has seen that they are there */
+        if (!set_new(task, &start_key, "start", decode_start(str_make((const char *)p, (size_t)size)))) Py_CLEAR(task);
+    }
+    buf_fini(&start);
+    buf_fini(&others);
+    return task;
+}
+
 static void call_with_task(struct state *s, struct task *t)
 {
     PyObject *callback = s->activity_callback, *task = Py_None, *result = NULL;
     if (callback == NULL) return;
     Py_INCREF(callback);
-    if (t->bytes.size != 0) task = codec_decode(&pb_core_ActivityTask_type, buf_view(&t->bytes));
+    if (t->bytes.size != 0) task = decode_task(buf_view(&t->bytes));
     else Py_INCREF(task);
     if (task != NULL) result = PyObject_CallFunctionObjArgs(callback, task, NULL);
     if (result == NULL) PyErr_WriteUnraisable(callback);

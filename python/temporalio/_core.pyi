@@ -139,7 +139,9 @@ class Worker:
         on another one will take it next, and again every 10 ms while that lasts.
         """
     def on_activity_task(self, loop: Loop, callback: Any) -> None:
-        """callback(ActivityTask dict) is called on the loop's thread by drain(); callback(None) after the last one."""
+        """callback(ActivityTask dict) is called on the loop's thread by drain(); callback(None) after the last one. Of a start
+        only activity_type, input and heartbeat_timeout are there; its entry "others" is an ActivityStart with the other
+        fields, encoded, for most activities never look at them."""
     def hand_over_activity_tasks(self) -> None:
         """Calls the callback here and now with the tasks that wait for the loop's thread, in order; for when it is blocked.
         While one thread hands over, others return at once."""

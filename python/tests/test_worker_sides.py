@@ -17,7 +17,7 @@ from typing import Any, Optional
 import pytest
 
 import temporalio.common
-from temporalio import activity, workflow
+from temporalio import _core, activity, workflow
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker._activity import ActivityWorker
@@ -548,6 +548,31 @@ def test_infos_tell_what_the_task_told() -> None:
     (info,) = seen
     assert (info.attempt, list(info.heartbeat_details), info.heartbeat_timeout) == (3, [7], timedelta(seconds=2))
     assert info.namespace == "n" and info.task_token == b"t" and info.in_workflow
+
+
+def test_infos_have_what_came_encoded() -> None:
+    """Which C leaves for those who ask."""
+    seen: list[activity.Info] = []
+
+    @activity.defn
+    async def look(name: str) -> str:
+        seen.append(activity.info())
+        return name
+
+    async def main() -> None:
+        f = Fixture(look)
+        whole = {"activity_id": "a", "workflow_id": "w", "workflow_run_id": "r", "workflow_type": "T", "workflow_namespace": "other"}
+        rest: dict[str, Any] = {"attempt": 4, "heartbeat_details": [payload("8")], "retry_policy": {"maximum_attempts": 5}}
+        others = _core.encode("perdure.core.v1.ActivityStart", {**whole, **rest})
+        start = {"activity_type": "look", "input": [payload('"x"')], "heartbeat_timeout": 3_000_000_000, "others": others}
+        f.side.handle_task({"task_token": b"t", "start": start})
+        assert (await f.result())["completed"] == {"result": payload('"x"')}
+
+    run(main())
+    (info,) = seen
+    assert (info.activity_id, info.activity_type, info.attempt, list(info.heartbeat_details)) == ("a", "look", 4, [8])
+    assert (info.workflow_id, info.workflow_run_id, info.workflow_type, info.namespace) == ("w", "r", "T", "other")
+    assert info.heartbeat_timeout == timedelta(seconds=3) and info.retry_policy is not None and info.retry_policy.maximum_attempts == 5
 
 
 @pytest.mark.parametrize("curious", [False, True])

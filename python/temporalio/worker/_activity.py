@@ -155,6 +155,18 @@ class RunningActivity(temporalio.activity._Context):
         self.start = start
         self.definition = definition
 
+    def whole_start(self) -> Message:
+        """The start with all its fields. Any thread."""
+        start = self.start
+        if "others" not in start:
+            return start
+        from temporalio import _core
+
+        others = _core.decode("perdure.core.v1.ActivityStart", start["others"])
+        self.start = whole = {**others, **start}
+        del whole["others"]
+        return whole
+
     def used_converter(self) -> DataConverter:
         return self.converter or self.worker._data_converter
 
@@ -506,7 +518,7 @@ class ActivityWorker:
         if self._common_converter is not None:
             return self._common_converter
         converter = self._data_converter
-        start = running.start
+        start = running.whole_start()
         if converter.external_storage is not None:
             converter = converter._with_store_context(self._store_context(start))
         if not self._is_context_aware:
@@ -672,7 +684,7 @@ class ActivityWorker:
             raise interrupt
 
     async def _decode_start(self, running: RunningActivity, converter: DataConverter) -> None:
-        start = running.start
+        start = running.whole_start()
         for field in ("input", "heartbeat_details"):
             if start.get(field):
                 start[field] = await converter._inbound_dicts(start[field])
@@ -719,7 +731,7 @@ class ActivityWorker:
         context.info = root.outbound.info
         context.heartbeat = root.outbound.heartbeat
         temporalio.activity._Context.set(context)
-        headers = running.start.get("headers")
+        headers = running.whole_start().get("headers")
         input = ExecuteActivityInput(
             fn=definition.fn,
             args=args,
@@ -769,7 +781,7 @@ class ActivityWorker:
 
     def make_info(self, running: RunningActivity, converter: DataConverter) -> temporalio.activity.Info:
         """The activity's Info. Any thread."""
-        start = running.start
+        start = running.whole_start()
         details = start.get("heartbeat_details") or ()
         retry_policy = start.get("retry_policy")
         scheduled = start.get("scheduled_time", 0)
@@ -891,7 +903,7 @@ class ActivityWorker:
 
     def make_info_for_log(self, running: RunningActivity) -> temporalio.activity.Info:
         """The activity's Info without heartbeat details, whose conversion may be what failed. Any thread."""
-        bare = RunningActivity(self, running.token, {**running.start, "heartbeat_details": ()}, running.definition)
+        bare = RunningActivity(self, running.token, {**running.whole_start(), "heartbeat_details": ()}, running.definition)
         return self.make_info(bare, self._data_converter)
 
     def _failure_of(self, running: RunningActivity, err: BaseException, cause: Optional[BaseException] = None) -> Message:
