@@ -50,7 +50,7 @@ def address() -> Iterator[str]:
         [find_server(), "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"], env=environment
     )
     try:
-        health = [find_server(), "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]  # an open port does not say it yet
+        health = [find_server(), "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]
         for _ in range(400):
             if subprocess.run(health, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
                 break

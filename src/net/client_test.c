@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -361,6 +362,60 @@ TEST(a_port_that_is_taken_is_an_error)
     check(says(f->error.message, "address already in use"));
     options.ip = STR("not an address");
     check_int(grpc_server_listen(&second, f->loop, &options, &handler, NULL, &f->arena, &f->error), ERR_INVALID);
+    fixture_destroy(f);
+}
+
+static const struct grpc_handler no_handler = {0};
+
+/* 0, or why the kernel refused. */
+static int knock(int port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
+    close(fd);
+    return result;
+}
+
+TEST(a_bound_port_is_closed_until_it_is_served)
+{
+    struct fixture *f = fixture_create();
+    struct grpc_server *early;
+    ensure(grpc_server_bind(&early, f->loop, &(struct grpc_server_options){0}, &f->arena, &f->error) == ERR_NONE);
+    int port = grpc_server_port(early);
+    check(port != 0);
+    check_int(knock(port), ECONNREFUSED);
+    check_int(grpc_server_serve(early, &no_handler, NULL, &f->arena, &f->error), ERR_NONE);
+    check_int(grpc_server_port(early), port);
+    check_int(knock(port), 0);
+    grpc_server_destroy(early);
+    fixture_destroy(f);
+}
+
+TEST(of_two_bound_to_a_port_the_first_to_serve_has_it)
+{
+    struct fixture *f = fixture_create();
+    struct grpc_server *first, *second;
+    ensure(grpc_server_bind(&first, f->loop, &(struct grpc_server_options){0}, &f->arena, &f->error) == ERR_NONE);
+    const struct grpc_server_options same = {.port = grpc_server_port(first)};
+    ensure(grpc_server_bind(&second, f->loop, &same, &f->arena, &f->error) == ERR_NONE);
+    check_int(grpc_server_serve(second, &no_handler, NULL, &f->arena, &f->error), ERR_NONE);
+    check_int(grpc_server_serve(first, &no_handler, NULL, &f->arena, &f->error), ERR_UNAVAILABLE);
+    check(says(f->error.message, "address already in use"));
+    check_int(knock(same.port), 0);
+    grpc_server_destroy(first);
+    grpc_server_destroy(second);
+    fixture_destroy(f);
+}
+
+TEST(a_server_that_never_served_drains_at_once)
+{
+    struct fixture *f = fixture_create();
+    struct grpc_server *early;
+    ensure(grpc_server_bind(&early, f->loop, &(struct grpc_server_options){0}, &f->arena, &f->error) == ERR_NONE);
+    grpc_server_drain(early, duration_s(10), on_drained, f);
+    check(fixture_until(f, f->is_drained));
+    grpc_server_destroy(early);
     fixture_destroy(f);
 }
 

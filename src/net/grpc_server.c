@@ -55,6 +55,7 @@ struct grpc_server {
     struct list connections;
     struct buf out, plain; /* scratch of one write, one read */
     size_t connection_count;
+    char *ip; /* with `port`: where the listener is bound, or was to be */
     int port;
     bool is_draining;
     struct timer drain_timer;
@@ -376,15 +377,15 @@ static uint32_t connection_limit(uint32_t wanted)
     return room < wanted ? (uint32_t)room : wanted;
 }
 
-static int bind_and_listen(struct grpc_server *server, const char *ip, int port)
+/* Sets the port to the one that was given. The system refuses a port that has a listener; two that are merely bound it lets be. */
+static int bind_listener(struct grpc_server *server)
 {
     struct sockaddr_storage address;
     int size = sizeof address;
-    int result = uv_ip4_addr(ip, port, (struct sockaddr_in *)&address);
-    if (result != 0) result = uv_ip6_addr(ip, port, (struct sockaddr_in6 *)&address);
+    int result = uv_ip4_addr(server->ip, server->port, (struct sockaddr_in *)&address);
+    if (result != 0) result = uv_ip6_addr(server->ip, server->port, (struct sockaddr_in6 *)&address);
     if (result == 0) result = uv_tcp_bind(server->listener, (struct sockaddr *)&address, 0);
-    if (result == 0) result = uv_listen((uv_stream_t *)server->listener, BACKLOG, on_connection);
-    if (result == 0) result = uv_tcp_getsockname(server->listener, (struct sockaddr *)&address, &size);
+    if (result == 0) result = uv_tcp_getsockname(server->listener, (struct sockaddr *)&address, &size); /* says too what bind kept back */
     if (result == 0)
         server->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
                                                            : ((struct sockaddr_in *)&address)->sin_port);
@@ -394,15 +395,16 @@ static int bind_and_listen(struct grpc_server *server, const char *ip, int port)
 static void on_drain_defer(struct loop_defer *defer);
 static void on_drain_timer(struct timer *timer, instant now);
 
-static struct grpc_server *server_create(struct loop *loop, const struct grpc_server_options *options,
-                                         const struct grpc_handler *handler, void *arg)
+static struct grpc_server *server_create(struct loop *loop, const struct grpc_server_options *options)
 {
     struct grpc_server *server = xcalloc(1, sizeof *server);
     struct grpc_server_options resolved = *options;
     resolved.connection_count_max = connection_limit(options->connection_count_max);
     if (resolved.seed == 0) resolved.seed = (uint64_t)loop_now(loop).ns;
-    server_core_init(&server->core, &resolved, handler, arg);
+    server_core_init(&server->core, &resolved, NULL, NULL); /* its handler comes with grpc_server_serve */
     server->loop = loop;
+    server->ip = str_dup_c(str_is_empty(options->ip) ? STR("127.0.0.1") : options->ip);
+    server->port = options->port;
     server->core.timers = loop_steady_timers(loop);
     server->core.clock = loop;
     server->core.wall = clock_wall;
@@ -420,6 +422,7 @@ static void server_free(struct grpc_server *server)
     buf_fini(&server->out);
     buf_fini(&server->plain);
     server_core_fini(&server->core);
+    free(server->ip);
     free(server);
 }
 
@@ -431,34 +434,51 @@ static void close_listener(struct grpc_server *server)
     server->listener = NULL;
 }
 
+/* What the system said of the listener's address, as an error of ours. */
+static err listener_result(const struct grpc_server *server, int result, struct arena *arena, struct error *error)
+{
+    if (result == 0) return ERR_NONE;
+    err code = result == UV_EINVAL ? ERR_INVALID : ERR_UNAVAILABLE;
+    return error_set(error, arena, code, "can not listen on %s port %d: %s", server->ip, server->port, uv_strerror(result));
+}
+
+static err bind_server(struct grpc_server *server, const struct grpc_server_options *options, struct arena *arena, struct error *error)
+{
+    if (options->tls != NULL) TRY(grpc_server_set_tls(server, options->tls, arena, error));
+    if (options->does_not_listen) return ERR_NONE;
+    server->listener = xmalloc(sizeof *server->listener);
+    uv_tcp_init(loop_uv(server->loop), server->listener);
+    server->listener->data = server;
+    return listener_result(server, bind_listener(server), arena, error);
+}
+
+err grpc_server_bind(struct grpc_server **out, struct loop *loop, const struct grpc_server_options *options, struct arena *arena, struct error *error)
+{
+    struct grpc_server *server = server_create(loop, options);
+    err e = bind_server(server, options, arena, error);
+    if (e == ERR_NONE) *out = server;
+    else grpc_server_destroy(server);
+    return e;
+}
+
+err grpc_server_serve(struct grpc_server *server, const struct grpc_handler *handler, void *arg, struct arena *arena, struct error *error)
+{
+    ensure(server->core.handler == NULL && !server->is_draining);
+    server->core.handler = handler;
+    server->core.handler_arg = arg;
+    if (server->listener == NULL) return ERR_NONE;
+    return listener_result(server, uv_listen((uv_stream_t *)server->listener, BACKLOG, on_connection), arena, error);
+}
+
 err grpc_server_listen(struct grpc_server **out, struct loop *loop, const struct grpc_server_options *options,
                        const struct grpc_handler *handler, void *arg, struct arena *arena, struct error *error)
 {
-    struct grpc_server *server = server_create(loop, options, handler, arg);
-    if (options->tls != NULL) {
-        err e = grpc_server_set_tls(server, options->tls, arena, error);
-        if (e != ERR_NONE) {
-            server_free(server);
-            return e;
-        }
-    }
-    if (!options->does_not_listen) {
-        char *ip = str_is_empty(options->ip) ? str_dup_c(STR("127.0.0.1")) : str_dup_c(options->ip);
-        server->listener = xmalloc(sizeof *server->listener);
-        uv_tcp_init(loop_uv(loop), server->listener);
-        server->listener->data = server;
-        int result = bind_and_listen(server, ip, options->port);
-        err e = result == 0 ? ERR_NONE : result == UV_EINVAL ? ERR_INVALID : ERR_UNAVAILABLE;
-        if (e != ERR_NONE) e = error_set(error, arena, e, "can not listen on %s port %d: %s", ip, options->port, uv_strerror(result));
-        free(ip);
-        if (e != ERR_NONE) {
-            close_listener(server);
-            server_free(server);
-            return e;
-        }
-    }
-    *out = server;
-    return ERR_NONE;
+    struct grpc_server *server;
+    TRY(grpc_server_bind(&server, loop, options, arena, error));
+    err e = grpc_server_serve(server, handler, arg, arena, error);
+    if (e == ERR_NONE) *out = server;
+    else grpc_server_destroy(server);
+    return e;
 }
 
 int grpc_server_port(const struct grpc_server *server) { return server->port; }

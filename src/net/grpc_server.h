@@ -73,14 +73,23 @@ struct grpc_server_options {
     bool does_not_listen;               /* only adopts */
 };
 
-/* Binds, listens and serves until destroyed. The handler struct must outlive the server.
+/* Takes the port, and does not listen yet: a client finds the port closed until grpc_server_serve. So a server that has
+ * much to open first learns early whether it may have the port, and is not reached before it can answer.
  * ERR_UNAVAILABLE: the address can not be bound. ERR_INVALID: address or TLS material. Words in `error`, allocated in
  * `arena`. */
+MUST_USE err grpc_server_bind(struct grpc_server **server, struct loop *loop, const struct grpc_server_options *options,
+                              struct arena *arena, struct error *error);
+/* Listens and serves until drained or destroyed. Once per server, before grpc_server_drain. The handler struct must
+ * outlive the server. ERR_UNAVAILABLE, with words as above: another server bound the same port meanwhile and was the
+ * first to listen; this one can then be drained or destroyed, no more. */
+MUST_USE err grpc_server_serve(struct grpc_server *server, const struct grpc_handler *handler, void *arg, struct arena *arena,
+                               struct error *error);
+/* Both at once. */
 MUST_USE err grpc_server_listen(struct grpc_server **server, struct loop *loop, const struct grpc_server_options *options,
                                 const struct grpc_handler *handler, void *arg, struct arena *arena, struct error *error);
-int grpc_server_port(const struct grpc_server *server);
+int grpc_server_port(const struct grpc_server *server); /* known once it is bound */
 
-/* Serves an accepted socket; the descriptor is the server's from here on, also on failure. */
+/* Serves an accepted socket, after grpc_server_serve; the descriptor is the server's from here on, also on failure. */
 void grpc_server_adopt(struct grpc_server *server, int fd);
 
 /* New connections from now on use these certificates. On error the old ones stay. */

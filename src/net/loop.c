@@ -27,6 +27,7 @@ struct loop {
     uint64_t armed_at;     /* uv time for which `timer` is armed; 0 = not armed */
     bool is_stale;         /* the clocks are read again when somebody asks */
     bool is_running;       /* inside loop_run */
+    bool is_ending;        /* destroyed: mail is dropped */
     atomic_bool is_awake;  /* inside a turn that looks into the mailbox before it waits: nobody has to wake it */
     atomic_bool is_stopping;
     char scratch[LOOP_SCRATCH_SIZE];
@@ -117,7 +118,7 @@ static void arm_timer(struct loop *loop)
 static void settle(struct loop *loop)
 {
     run_deferred(loop);
-    for (int i = 0; i < MAIL_ROUNDS && mailbox_open_all(&loop->mailbox) != 0; i++) run_deferred(loop);
+    for (int i = 0; i < MAIL_ROUNDS && !loop->is_ending && mailbox_open_all(&loop->mailbox) != 0; i++) run_deferred(loop);
 }
 
 void loop_woke(struct loop *loop)
@@ -145,7 +146,7 @@ static void on_wake(uv_async_t *wake)
 {
     struct loop *loop = wake->data;
     loop_woke(loop);
-    mailbox_open_all(&loop->mailbox);
+    if (!loop->is_ending) mailbox_open_all(&loop->mailbox);
 }
 
 static void wake_from_any_thread(void *arg)
@@ -187,6 +188,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 void loop_destroy(struct loop *loop)
 {
+    loop->is_ending = true; /* whoever mail is for may be gone */
     uv_run(&loop->uv, UV_RUN_NOWAIT); /* closings that are under way */
     run_deferred(loop);
     uv_walk(&loop->uv, close_handle, NULL);

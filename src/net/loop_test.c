@@ -204,6 +204,15 @@ TEST(mail_that_a_stopped_loop_did_not_open_waits_for_the_next_turn)
     loop_destroy(loop);
 }
 
+TEST(mail_that_nobody_opened_is_dropped)
+{
+    struct loop *loop = loop_create();
+    struct probe a = probe(loop, 'a');
+    loop_send(loop, &a.mail);
+    loop_destroy(loop);
+    check_str(str_of(log_text), "");
+}
+
 static void on_signal(void *arg, int number) { *(int *)arg = number; }
 
 TEST(signals_are_told_to_the_loop)

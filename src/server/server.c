@@ -29,7 +29,7 @@ struct server {
     struct loop_defer rearm;
     struct frontend_settings settings;
     struct tls_context *outward;      /* for https callbacks; made with the first */
-    bool is_stopping, is_drained, is_closed;
+    bool is_started, is_stopping, is_drained, is_closed; /* started: or failed to */
 };
 
 /* ---- what the parts ask of the world ---- */
@@ -142,16 +142,31 @@ static void mailbox_open(struct mail *mail)
 
 /* ---- start ---- */
 
+/* Before the store is touched: a port that is somebody else's is an error that changes nothing. */
+static err open_port(struct server *s, struct arena *arena, struct error *error)
+{
+    const struct grpc_server_options options = {.ip = s->options.ip, .port = s->options.port, .tls = !str_is_empty(s->options.tls.certificate) ? &s->options.tls : NULL,
+                                                .seed = s->options.seed};
+    return grpc_server_bind(&s->grpc, s->loop, &options, arena, error);
+}
+
+static void begin_drain(struct server *s);
+
+/* The port opens here: whoever finds it open is served. */
 static void frontend_started(void *arg, err result, const struct error *error)
 {
     struct server *s = arg;
-    if (result == ERR_NONE) {
-        s->events.ready(s->events.arg);
-        return;
-    }
+    struct arena arena;
     struct error e = error != NULL ? *error : (struct error){0};
+    bool is_wanted = !s->is_stopping;
+    s->is_started = true;
+    arena_init(&arena, 0, 0);
+    if (result == ERR_NONE && is_wanted) result = grpc_server_serve(s->grpc, glue_handler(), s->glue, &arena, &e);
     if (e.code == ERR_NONE) e.code = result;
-    s->events.failed(s->events.arg, &e);
+    if (result != ERR_NONE) s->events.failed(s->events.arg, &e);
+    else if (is_wanted) s->events.ready(s->events.arg);
+    if (!is_wanted) begin_drain(s);
+    arena_fini(&arena);
 }
 
 static err open_store(struct server *s, struct arena *arena, struct error *error)
@@ -174,6 +189,7 @@ static err open_shard(struct server *s, struct arena *arena, struct error *error
 
 static err open_parts(struct server *s, struct arena *arena, struct error *error)
 {
+    TRY(open_port(s, arena, error));
     TRY(open_store(s, arena, error));
     const struct matching_env menv = {.arg = s, .now = env_now, .shard_of = env_shard_of, .store = s->store, .mailbox = &s->mailbox, .rearm = env_rearm};
     s->matching = matching_create(&menv, &(struct matching_options){0});
@@ -187,9 +203,6 @@ static err open_parts(struct server *s, struct arena *arena, struct error *error
                                       .post = env_post, .post_cancel = env_post_cancel};
     TRY(frontend_create(&fenv, &s->frontend));
     s->glue = glue_create(s->loop, s->frontend);
-    const struct grpc_server_options options = {.ip = s->options.ip, .port = s->options.port, .tls = !str_is_empty(s->options.tls.certificate) ? &s->options.tls : NULL,
-                                                .seed = s->options.seed};
-    TRY(grpc_server_listen(&s->grpc, s->loop, &options, glue_handler(), s->glue, arena, error));
     const struct frontend_start start = {
         .namespaces = s->options.namespaces, .namespace_count = s->options.namespace_count, .search_attributes = s->options.search_attributes,
         .search_attribute_count = s->options.search_attribute_count, .done = frontend_started, .arg = s,
@@ -242,12 +255,18 @@ static void drained(void *arg)
     check_closed(s);
 }
 
+static void begin_drain(struct server *s)
+{
+    frontend_drain(s->frontend);
+    grpc_server_drain(s->grpc, s->options.drain_max.ns != 0 ? s->options.drain_max : duration_s(10), drained, s);
+}
+
+/* What the frontend reads and writes while it starts is its own: a stop waits until it has that behind it. */
 void server_stop(struct server *s)
 {
     if (s->is_stopping) return;
     s->is_stopping = true;
-    frontend_drain(s->frontend);
-    grpc_server_drain(s->grpc, s->options.drain_max.ns != 0 ? s->options.drain_max : duration_s(10), drained, s);
+    if (s->is_started) begin_drain(s);
 }
 
 void server_destroy(struct server *s)
@@ -255,12 +274,12 @@ void server_destroy(struct server *s)
     loop_timer_stop(s->loop, &s->timer);
     loop_defer_stop(s->loop, &s->rearm);
     if (s->grpc != NULL) grpc_server_destroy(s->grpc);
+    if (s->store != NULL) store_close(s->store); /* first: its threads write into what the others lent it */
     if (s->glue != NULL) glue_destroy(s->glue);
     if (s->matching != NULL) matching_destroy(s->matching);
     if (s->shard != NULL) shard_destroy(s->shard);
     if (s->frontend != NULL) frontend_destroy(s->frontend);
     tls_context_unref(s->outward);
-    if (s->store != NULL) store_close(s->store);
     mailbox_fini(&s->mailbox);
     free(s);
 }

@@ -26,18 +26,18 @@ struct server_options {
     uint64_t seed;
 };
 
-/* Opens the store and the shard (blocks) and binds the port; serves once the loop runs. ready(arg) is called when it does;
- * stopped(arg) after server_stop when everything is closed. */
+/* Binds the port, opens the store and the shard (blocks), and loads the rest once the loop runs. Then the port opens, never before:
+ * whoever reaches it is served. ready(arg) is called when it is open; stopped(arg) after server_stop when everything is closed. */
 struct server_events {
     void (*ready)(void *arg);
-    void (*failed)(void *arg, const struct error *error); /* loading failed after the start */
+    void (*failed)(void *arg, const struct error *error); /* loading failed, or somebody else has opened the port first; server_stop is due */
     void (*stopped)(void *arg);
     void *arg;
 };
 MUST_USE err server_create(struct loop *loop, const struct server_options *options, const struct server_events *events,
                            struct server **server, struct arena *arena, struct error *error);
-int server_port(const struct server *server);
-/* Once; a second call cuts the drain short. */
+int server_port(const struct server *server); /* known from server_create on */
+/* No new work; calls under way may finish. One that is still loading stops when it has loaded. A second call has no effect. */
 void server_stop(struct server *server);
 void server_destroy(struct server *server); /* after `stopped`, or when it never served */
 

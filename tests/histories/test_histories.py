@@ -19,7 +19,6 @@ EXPECTED = pathlib.Path(__file__).parent / "expected"
 
 
 def serving(port: int) -> bool:
-    """An open port does not say that yet."""
     health = [PROGRAM, "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]
     return subprocess.run(health, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 

@@ -44,10 +44,14 @@ class Server:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Starts the process and waits for nothing."""
         command = [PROGRAM, "server", "start-dev", "--headless", "--port", str(self.port), "--db-filename", str(self.file), *self.flags]
-        before = len(self.log.read_text()) if self.log.exists() else 0
         self.process = subprocess.Popen(command, stdout=open(self.log, "ab"), stderr=subprocess.STDOUT)
+
+    def start(self) -> None:
+        before = len(self.log.read_text()) if self.log.exists() else 0
+        self.launch()
         deadline = time.monotonic() + 20
         while "Ctrl-C" not in self.log.read_text()[before:]:  # the last line of what it says once it serves
             assert self.process.poll() is None, self.log.read_text()

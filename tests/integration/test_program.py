@@ -61,8 +61,10 @@ def test_a_second_server_on_the_same_file_is_refused(tmp_path):
 def test_a_port_in_use_is_said(tmp_path):
     s = Server(tmp_path)
     s.start()
-    out = run("server", "start-dev", "--port", str(s.port))
-    assert out.returncode == 1 and str(s.port) in out.stderr
+    out = run("server", "start-dev", "--port", str(s.port), "--db-filename", str(tmp_path / "other.db"))
+    assert out.returncode == 1
+    assert out.stderr == f"perdure: can not listen on 127.0.0.1 port {s.port}: address already in use\n"
+    assert not (tmp_path / "other.db").exists(), "it is said before anything is made"
     assert s.stop() == 0
 
 
