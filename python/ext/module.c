@@ -59,6 +59,16 @@ static PyObject *at_exit(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* Python names a thread by an unsigned long; None takes back what was not raised yet. */
+static PyObject *raise_in_thread(PyObject *module, PyObject *args)
+{
+    unsigned long thread;
+    PyObject *error; /* borrowed */
+    (void)module;
+    if (!PyArg_ParseTuple(args, "kO", &thread, &error)) return NULL;
+    return PyBool_FromLong(PyThreadState_SetAsyncExc(thread, error != Py_None ? error : NULL) != 0);
+}
+
 bool ext_add_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **out)
 {
     PyObject *type = PyType_FromSpec(spec); /* new; kept for the process, and given to the module */
@@ -75,6 +85,7 @@ static PyMethodDef functions[] = {
     {"decode", (PyCFunction)(void (*)(void))codec_py_decode, METH_FASTCALL, "The dict of a message given as bytes."},
     {"to_json", (PyCFunction)(void (*)(void))codec_py_to_json, METH_VARARGS | METH_KEYWORDS, "An encoded message as JSON."},
     {"from_json", (PyCFunction)(void (*)(void))codec_py_from_json, METH_VARARGS | METH_KEYWORDS, "The encoded message that JSON says."},
+    {"raise_in_thread", raise_in_thread, METH_VARARGS, "Raises an exception class in the Python code of a thread; False when there is no such thread."},
     {"_at_exit", at_exit, METH_NOARGS, "Ends the C threads; registered with atexit."},
     {NULL},
 };

@@ -19,6 +19,11 @@ def decode(type_name: str, data: bytes) -> Message: ...
 def to_json(type_name: str, data: bytes, *, pretty: bool = False) -> str: ...
 def from_json(type_name: str, text: str, *, ignore_unknown_fields: bool = False) -> bytes: ...
 
+def raise_in_thread(thread_id: int, error: Optional[type[BaseException]]) -> bool:
+    """Has a thread raise an exception of this class as soon as it runs Python code; None takes back what it has not raised yet.
+
+    False when no thread has this number (``threading.get_ident``)."""
+
 class RPCFailure(Exception):
     """What a failed call raises into its future: (code: int, message: str, status: bytes)."""
 

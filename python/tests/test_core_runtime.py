@@ -163,3 +163,22 @@ def test_attributes_of_other_types_are_refused() -> None:
     ):
         with pytest.raises(TypeError, match="'key': NoneType"):
             refuse()
+
+
+def test_an_exception_raised_in_another_thread() -> None:
+    ended: list[type[BaseException]] = []
+
+    def busy() -> None:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException as err:
+            ended.append(type(err))
+
+    thread = threading.Thread(target=busy, daemon=True)
+    thread.start()
+    assert thread.ident is not None
+    assert _core.raise_in_thread(thread.ident, KeyError)
+    thread.join(20)
+    assert ended == [KeyError]
+    assert not _core.raise_in_thread(1, KeyError) and not _core.raise_in_thread(1, None)

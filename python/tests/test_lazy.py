@@ -120,10 +120,59 @@ def test_first_use_by_many_threads() -> None:
         assert not failures
 
 
-def test_protobuf_and_nexus_are_not_loaded_by_importing_client_and_worker() -> None:
+def loaded_by(statements: str) -> set[str]:
+    """The modules that a fresh interpreter loads for these statements, beyond what every asyncio program has."""
     check = (
-        "import sys, temporalio.client, temporalio.worker, temporalio.workflow, temporalio.activity\n"
-        "heavy = [m for m in ('google.protobuf', 'nexusrpc', 'typing_extensions', 'multiprocessing') if m in sys.modules]\n"
-        "assert not heavy, heavy"
+        "import asyncio, concurrent.futures, dataclasses, json, logging, sys, typing\n"
+        f"before = set(sys.modules)\n{statements}\nprint(*sorted(set(sys.modules) - before))"
     )
-    subprocess.run([sys.executable, "-c", check], check=True)
+    ran = subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.PIPE, text=True)
+    return set(ran.stdout.split())
+
+
+IMPORTS = "import temporalio.client, temporalio.worker, temporalio.workflow, temporalio.activity"
+
+
+def test_protobuf_and_nexus_are_not_loaded_by_importing_client_and_worker() -> None:
+    assert not loaded_by(IMPORTS) & {"google.protobuf", "nexusrpc", "typing_extensions", "multiprocessing"}
+
+
+def test_what_few_programs_need_is_not_loaded_by_importing_client_and_worker() -> None:
+    loaded = loaded_by(IMPORTS)
+    rare = {"ctypes", "email", "hashlib", "pathlib", "pdb", "pickle", "tempfile", "urllib", "urllib.parse", "uuid"}
+    configs = {f"temporalio.{part}._configs" for part in ("client", "worker", "workflow")}
+    assert not loaded & (rare | configs)
+    names = "client.ClientConfig, client.ClientConnectConfig, worker.ReplayerConfig, worker.WorkerConfig"
+    names += ", workflow.ActivityConfig, workflow.ChildWorkflowConfig, workflow.LocalActivityConfig"
+    looks = "\n".join(f"assert temporalio.{n}.__total__ is False" for n in names.split(", "))
+    assert configs <= loaded_by(f"{IMPORTS}\n{looks}")
+
+
+def test_the_default_restrictions_are_what_their_constructors_make() -> None:
+    from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
+    from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxMatcher, SandboxRestrictions
+
+    def made_again(value: Any) -> Any:
+        given = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return type(value)(**given)
+
+    default = SandboxRestrictions.default
+    assert made_again(default) == default == SandboxRestrictions(
+        SandboxRestrictions.passthrough_modules_default,
+        SandboxMatcher.none,
+        SandboxRestrictions.invalid_module_members_default,
+    )
+    assert SandboxMatcher.none == SandboxMatcher() and SandboxMatcher.all == SandboxMatcher(match_self=True)
+    waiting, seen = [default.invalid_module_members], 0
+    while waiting:
+        matcher = waiting.pop()
+        waiting += matcher.children.values()
+        seen += 1
+        # Which is also when the names are checked
+        assert made_again(matcher) == matcher and vars(made_again(matcher)) == vars(matcher)
+    assert seen > 40
+    runners = [inspect.signature(kind).parameters["workflow_runner"].default for kind in (Worker, Replayer)]
+    for runner in runners:
+        assert runner == SandboxedWorkflowRunner() and vars(runner) == vars(SandboxedWorkflowRunner())
+        assert runner.restrictions is default and runner.runner_class is UnsandboxedWorkflowRunner
+    assert runners[0]._worker_level_failure_exception_types is not runners[1]._worker_level_failure_exception_types

@@ -251,6 +251,7 @@ CASES: dict[str, tuple[Callable[[], Any], float]] = {
     "decode broken bytes": (lambda: refused(_core.decode, START, b"\xff" + ENCODED), 5),
     "decode an unknown type": (lambda: refused(_core.decode, "No", b""), 5),
     "read bad JSON": (lambda: refused(_core.from_json, START, '{"namespace": '), 5),
+    "raising in a thread there is not": (lambda: (_core.raise_in_thread(1, ValueError), refused(_core.raise_in_thread, "1", None)), 5),
     "loops": (lambda: _core.Loop().fileno(), 1),
     "loops that are closed": (lambda: _core.Loop().close(), 1),
     "metrics": (lambda: RUNTIME.record_metric(METRIC, 1.0, {"a": "b", "n": 1, "f": 0.5, "t": True}), 3),

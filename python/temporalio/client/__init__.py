@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from temporalio._lazy import lazy_attributes
-from temporalio.client._client import Client, ClientConfig, ClientConnectConfig
+from temporalio.client._client import Client
 from temporalio.client._plugin import Plugin
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         WorkerTaskReachability,
     )
     from temporalio.client._cloud import CloudOperationsClient
+    from temporalio.client._configs import ClientConfig, ClientConnectConfig
     from temporalio.client._errors import (
         ActivityFailureError,
         AsyncActivityCancelledError,
@@ -224,6 +225,9 @@ else:
         """,
         "._cloud": """
             CloudOperationsClient
+        """,
+        "._configs": """
+            ClientConfig ClientConnectConfig
         """,
         "._errors": """
             ActivityFailureError AsyncActivityCancelledError NexusOperationFailureError RPCTimeoutOrCancelledError

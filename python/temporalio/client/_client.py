@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import temporalio.common
 import temporalio.converter
@@ -35,53 +35,18 @@ from temporalio.types import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Concatenate, Required, Self, Unpack
+    from typing_extensions import Concatenate, Self, Unpack
 
+    import temporalio.client
     import temporalio.runtime
     import temporalio.workflow
+    from temporalio.client._configs import ClientConfig
     from temporalio.client._interceptor import Interceptor, OutboundInterceptor
     from temporalio.client._options import StartWorkflowOptions, UpdateOptions, WorkflowOptions
     from temporalio.client._plugin import Plugin
     from temporalio.client._update import WithStartWorkflowOperation, WorkflowUpdateHandle, WorkflowUpdateStage
     from temporalio.client._workflow import WorkflowHandle
     from temporalio.client._workflow_execution import WorkflowExecutionAsyncIterator, WorkflowExecutionCount
-
-
-class ClientConfig(TypedDict, total=False):
-    """What a client is made with, as :py:meth:`Client.config` gives it."""
-
-    service_client: Required[ServiceClient]
-    namespace: Required[str]
-    data_converter: Required[temporalio.converter.DataConverter]
-    plugins: Required[Sequence[Plugin]]
-    interceptors: Required[Sequence[Interceptor]]
-    default_workflow_query_reject_condition: Required[temporalio.common.QueryRejectCondition | None]
-    header_codec_behavior: Required[temporalio.common.HeaderCodecBehavior]
-
-
-class ClientConnectConfig(TypedDict, total=False):
-    """What :py:meth:`Client.connect` takes."""
-
-    target_host: str
-    namespace: str
-    api_key: str | None
-    data_converter: temporalio.converter.DataConverter
-    plugins: Sequence[Plugin]
-    interceptors: Sequence[Interceptor]
-    default_workflow_query_reject_condition: temporalio.common.QueryRejectCondition | None
-    tls: bool | TLSConfig | None
-    retry_config: RetryConfig | None
-    keep_alive_config: KeepAliveConfig | None
-    connect_timeout: timedelta | None
-    rpc_metadata: Mapping[str, str | bytes]
-    identity: str | None
-    lazy: bool
-    runtime: temporalio.runtime.Runtime | None
-    http_connect_proxy_config: HttpConnectProxyConfig | None
-    dns_load_balancing_config: DnsLoadBalancingConfig | None
-    grpc_compression: GrpcCompression
-    payload_limits: PayloadLimitsConfig
-    header_codec_behavior: temporalio.common.HeaderCodecBehavior
 
 
 class Client(_ActivityCalls, _OtherCalls):
@@ -188,15 +153,15 @@ class Client(_ActivityCalls, _OtherCalls):
         header_codec_behavior: temporalio.common.HeaderCodecBehavior = temporalio.common.HeaderCodecBehavior.NO_CODEC,
     ):
         """Makes a client of a connection there is; see :py:meth:`connect` for the options."""
-        config = ClientConfig(
-            service_client=service_client,
-            namespace=namespace,
-            data_converter=data_converter,
-            plugins=plugins,
-            interceptors=interceptors,
-            default_workflow_query_reject_condition=default_workflow_query_reject_condition,
-            header_codec_behavior=header_codec_behavior,
-        )
+        config: ClientConfig = {
+            "service_client": service_client,
+            "namespace": namespace,
+            "data_converter": data_converter,
+            "plugins": plugins,
+            "interceptors": interceptors,
+            "default_workflow_query_reject_condition": default_workflow_query_reject_condition,
+            "header_codec_behavior": header_codec_behavior,
+        }
         # What a caller gave, for making a client like this one: the plugins are to be applied to that anew.
         self._initial_config = copy.copy(config)
         for plugin in plugins:
@@ -212,7 +177,7 @@ class Client(_ActivityCalls, _OtherCalls):
             impl = interceptor.intercept_client(impl)
         self._impl = impl
 
-    def config(self, *, active_config: bool = False) -> ClientConfig:
+    def config(self, *, active_config: bool = False) -> temporalio.client.ClientConfig:
         """What this client was made with, as a new dictionary.
 
         Args:

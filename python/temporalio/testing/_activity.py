@@ -14,6 +14,7 @@ import temporalio.activity
 import temporalio.common
 import temporalio.converter
 import temporalio.exceptions
+from temporalio._core import raise_in_thread
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -226,11 +227,7 @@ class _ThreadCancelRaiser:
         if not self._is_pending or self._shield_depth or self._thread_id is None:
             return
         self._is_pending = False
-        import ctypes
-
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self._thread_id), ctypes.py_object(temporalio.exceptions.CancelledError)
-        )
+        raise_in_thread(self._thread_id, temporalio.exceptions.CancelledError)
 
     @contextmanager
     def shielded(self) -> Iterator[None]:

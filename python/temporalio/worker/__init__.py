@@ -5,6 +5,9 @@ A :class:`Worker` polls one task queue of a client's namespace; a :class:`Replay
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from temporalio._lazy import lazy_attributes
 from temporalio.common import WorkerDeploymentVersion
 
 from ._interceptor import (
@@ -34,11 +37,10 @@ from ._options import (
     PollerBehavior,
     PollerBehaviorAutoscaling,
     PollerBehaviorSimpleMaximum,
-    WorkerConfig,
     WorkerDeploymentConfig,
 )
 from ._plugin import Plugin
-from ._replayer import Replayer, ReplayerConfig, WorkflowReplayResult, WorkflowReplayResults
+from ._replayer import Replayer, WorkflowReplayResult, WorkflowReplayResults
 from ._shared_state import SharedHeartbeatSender, SharedStateManager
 from ._tuning import (
     ActivitySlotInfo,
@@ -65,6 +67,11 @@ from ._workflow_instance import (
     WorkflowInstanceDetails,
     WorkflowRunner,
 )
+
+if TYPE_CHECKING:
+    from ._configs import ReplayerConfig, WorkerConfig
+else:
+    __getattr__ = lazy_attributes(__name__, dict.fromkeys(("ReplayerConfig", "WorkerConfig"), "._configs"))
 
 __all__ = [
     "ActivityInboundInterceptor",

@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
-import ctypes
 import logging
-import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.activity
 import temporalio.common
+from temporalio._core import raise_in_thread
 from temporalio._values import to_datetime, to_timedelta_or_none
 from temporalio.common import RawValue
 from temporalio.converter import ActivitySerializationContext
@@ -255,7 +254,7 @@ class ThreadRaiser:
             _raisers.pop(thread_id, None)
             if self._has_set:
                 # What was set and not yet raised would hit whoever has the thread next
-                _set_async_exception(thread_id, None)
+                raise_in_thread(thread_id, None)
 
     def raise_in_thread(self, error: BaseException) -> None:
         with self._lock:
@@ -267,7 +266,7 @@ class ThreadRaiser:
                 self._pending = error
             else:
                 self._has_set = True
-                _set_async_exception(self._thread_id, type(error))
+                raise_in_thread(self._thread_id, type(error))
 
     def raise_again(self) -> None:
         """What was raised last was lost before the activity saw it. On the activity's thread, where nothing may be raised right now."""
@@ -321,12 +320,6 @@ def _hear_of_lost_cancellations() -> None:
             raiser.is_hearing = False
 
     sys.unraisablehook = _hearing = hear
-
-
-def _set_async_exception(thread_id: int, error: Optional[type[BaseException]]) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
-    )
 
 
 class _ThreadCancelled(CancelledError):
@@ -413,6 +406,8 @@ class ActivityWorker:
                 f"{what} is not async and its executor is not a ThreadPoolExecutor, so a shared_state_manager must be "
                 "present"
             )
+        import pickle
+
         try:
             pickle.dumps(fn)
         except Exception as err:

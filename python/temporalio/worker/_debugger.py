@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pdb
 from types import FrameType
 from typing import Any
 
 
 def break_at(frame: FrameType) -> None:
     """Stops in a frame. Leaving the debugger lets the workflow go on, since quitting would fail its task."""
+    import pdb
 
     class WorkflowPdb(pdb.Pdb):
         def do_quit(self, arg: str) -> Any:

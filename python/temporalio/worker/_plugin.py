@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHistory
 
-    from ._replayer import Replayer, ReplayerConfig, WorkflowReplayResult
-    from ._worker import Worker, WorkerConfig
+    from ._configs import ReplayerConfig, WorkerConfig
+    from ._replayer import Replayer, WorkflowReplayResult
+    from ._worker import Worker
 
 
 class Plugin(ABC):

@@ -8,7 +8,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Optional, TypedDict
+from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.common
 import temporalio.converter
@@ -21,13 +21,16 @@ from ._plugin import Plugin
 from ._worker import _sdk_version, runner_for_debugging, settle
 from ._workflow import WorkflowWorker
 from ._workflow_instance import UnsandboxedWorkflowRunner, WorkflowRunner, _WorkflowLogicFlag
-from .workflow_sandbox import SandboxedWorkflowRunner
+from .workflow_sandbox._runner import default_runner
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
 
     import temporalio.runtime
+    import temporalio.worker
     from temporalio.client import WorkflowHistory
+
+    from ._configs import ReplayerConfig
 else:
     from temporalio._lazy import dataclass
 
@@ -39,25 +42,6 @@ _FAILED = {
     _SDK_FAILURE: "Completion refused",
     _PAGINATION: "Incomplete history",
 }
-
-
-class ReplayerConfig(TypedDict, total=False):
-    """The options of a replayer, as :meth:`Replayer.config` gives them and plugins change them."""
-
-    workflows: Sequence[type]
-    workflow_task_executor: Optional[concurrent.futures.ThreadPoolExecutor]
-    workflow_runner: WorkflowRunner
-    unsandboxed_workflow_runner: WorkflowRunner
-    namespace: str
-    data_converter: temporalio.converter.DataConverter
-    interceptors: Sequence[Interceptor]
-    build_id: Optional[str]
-    identity: Optional[str]
-    workflow_failure_exception_types: Sequence[type[BaseException]]
-    debug_mode: bool
-    runtime: Optional[temporalio.runtime.Runtime]
-    disable_safe_workflow_eviction: bool
-    header_codec_behavior: temporalio.common.HeaderCodecBehavior
 
 
 @dataclass(frozen=True)
@@ -85,7 +69,7 @@ class Replayer:
         *,
         workflows: Sequence[type],
         workflow_task_executor: Optional[concurrent.futures.ThreadPoolExecutor] = None,
-        workflow_runner: WorkflowRunner = SandboxedWorkflowRunner(),
+        workflow_runner: WorkflowRunner = default_runner(),
         unsandboxed_workflow_runner: WorkflowRunner = UnsandboxedWorkflowRunner(),
         namespace: str = "ReplayNamespace",
         data_converter: temporalio.converter.DataConverter = temporalio.converter.DataConverter.default,
@@ -100,22 +84,22 @@ class Replayer:
         header_codec_behavior: temporalio.common.HeaderCodecBehavior = temporalio.common.HeaderCodecBehavior.NO_CODEC,
     ) -> None:
         """Makes a replayer; the options mean what they mean to a :class:`Worker`."""
-        config = ReplayerConfig(
-            workflows=workflows,
-            workflow_task_executor=workflow_task_executor,
-            workflow_runner=workflow_runner,
-            unsandboxed_workflow_runner=unsandboxed_workflow_runner,
-            namespace=namespace,
-            data_converter=data_converter,
-            interceptors=interceptors,
-            build_id=build_id,
-            identity=identity,
-            workflow_failure_exception_types=workflow_failure_exception_types,
-            debug_mode=debug_mode,
-            runtime=runtime,
-            disable_safe_workflow_eviction=disable_safe_workflow_eviction,
-            header_codec_behavior=header_codec_behavior,
-        )
+        config: ReplayerConfig = {
+            "workflows": workflows,
+            "workflow_task_executor": workflow_task_executor,
+            "workflow_runner": workflow_runner,
+            "unsandboxed_workflow_runner": unsandboxed_workflow_runner,
+            "namespace": namespace,
+            "data_converter": data_converter,
+            "interceptors": interceptors,
+            "build_id": build_id,
+            "identity": identity,
+            "workflow_failure_exception_types": workflow_failure_exception_types,
+            "debug_mode": debug_mode,
+            "runtime": runtime,
+            "disable_safe_workflow_eviction": disable_safe_workflow_eviction,
+            "header_codec_behavior": header_codec_behavior,
+        }
         self._initial_config = config.copy()
         self.plugins = plugins
         for plugin in plugins:
@@ -125,7 +109,7 @@ class Replayer:
         if not config.get("workflows"):
             raise ValueError("A replayer needs the workflows that the histories are of: workflows is empty")
 
-    def config(self, *, active_config: bool = False) -> ReplayerConfig:
+    def config(self, *, active_config: bool = False) -> temporalio.worker.ReplayerConfig:
         """What this replayer was made with, as a new dictionary.
 
         Args:

@@ -23,7 +23,6 @@ from ._loop_watchdog import LoopWatchdog
 from ._options import (
     PollerBehavior,
     PollerBehaviorSimpleMaximum,
-    WorkerConfig,
     WorkerDeploymentConfig,
     load_default_build_id,
     poller_message,
@@ -40,10 +39,14 @@ from ._workflow_instance import (
     _WorkflowLogicFlag,
 )
 from .workflow_sandbox import SandboxedWorkflowRunner
+from .workflow_sandbox._runner import default_runner
 from .workflow_sandbox._sandbox import DEBUGGERS
 
 if TYPE_CHECKING:
+    import temporalio.worker
     from temporalio.client import Client
+
+    from ._configs import WorkerConfig
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class Worker:
         activity_executor: Optional[concurrent.futures.Executor] = None,
         workflow_task_executor: Optional[concurrent.futures.ThreadPoolExecutor] = None,
         nexus_task_executor: Optional[concurrent.futures.ThreadPoolExecutor] = None,
-        workflow_runner: WorkflowRunner = SandboxedWorkflowRunner(),
+        workflow_runner: WorkflowRunner = default_runner(),
         unsandboxed_workflow_runner: WorkflowRunner = UnsandboxedWorkflowRunner(),
         plugins: Sequence[Plugin] = [],
         interceptors: Sequence[Interceptor] = [],
@@ -167,7 +170,7 @@ class Worker:
         """
         given = dict(locals())
         del given["self"]
-        config = cast(WorkerConfig, given)
+        config = cast("WorkerConfig", given)
         self._initial_config = config.copy()
 
         client_plugins: list[Plugin] = [p for p in client.config(active_config=True)["plugins"] if isinstance(p, Plugin)]
@@ -392,7 +395,7 @@ class Worker:
 
     # -------------------------------------------------------------------------------------------------------- properties
 
-    def config(self, *, active_config: bool = False) -> WorkerConfig:
+    def config(self, *, active_config: bool = False) -> temporalio.worker.WorkerConfig:
         """What this worker was made with, as a new dictionary.
 
         Args:

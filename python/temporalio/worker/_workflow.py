@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
-import ctypes
 import logging
 import os
 import threading
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 import temporalio.common
 import temporalio.workflow
 from temporalio import _lazy
+from temporalio._core import raise_in_thread
 from temporalio._values import to_datetime, to_timedelta, to_timedelta_or_none
 from temporalio.converter._messages import headers_to_protos
 from temporalio.exceptions import ApplicationError, FailureError
@@ -382,7 +382,7 @@ class WorkflowWorker:
                         break
                     other.on_finish = lambda: self._evict_now(act, None)
                     other.was_interrupted = True
-                    _raise_in_thread(other.thread_id, InterruptDeadlockError)
+                    raise_in_thread(other.thread_id, InterruptDeadlockError)
                     return
         self._evict_now(act, None if self._disable_safe_eviction else slot)
 
@@ -441,7 +441,7 @@ class WorkflowWorker:
             on_finish, slot.on_finish = slot.on_finish, None
             if slot.was_interrupted:
                 # If the exception has not been raised yet it must not hit the next run
-                _raise_in_thread(slot.thread_id, None)
+                raise_in_thread(slot.thread_id, None)
                 slot.was_interrupted = False
             slot.is_abandoned = False
         if on_finish is not None:
@@ -549,9 +549,3 @@ def deadlock_limit(debug_mode: bool) -> Optional[float]:
     if limit < 0:
         raise ValueError(f"PERDURE_DEADLOCK_SECONDS is {given!r}, expected seconds; 0 switches the check off")
     return limit or None
-
-
-def _raise_in_thread(thread_id: int, error: Optional[type[BaseException]]) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
-    )

@@ -6,6 +6,8 @@ runs on an event loop of its own that history can repeat, so it uses this module
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from temporalio._lazy import lazy_attributes as _lazy_attributes
 from temporalio.types import (
     AnyType,
@@ -33,9 +35,7 @@ from temporalio.types import (
 
 from ._activities import (
     ActivityCancellationType,
-    ActivityConfig,
     ActivityHandle,
-    LocalActivityConfig,
     VersioningIntent,
     _AsyncioTask,
     execute_activity,
@@ -48,7 +48,6 @@ from ._activities import (
 from ._asyncio import _FT, _release_waiter, _wait, as_completed, wait
 from ._children import (
     ChildWorkflowCancellationType,
-    ChildWorkflowConfig,
     ChildWorkflowHandle,
     ContinueAsNewVersioningBehavior,
     ExternalWorkflowHandle,
@@ -170,9 +169,13 @@ from ._sandbox import (
     unsafe,
 )
 
+if TYPE_CHECKING:
+    from ._configs import ActivityConfig, ChildWorkflowConfig, LocalActivityConfig
+
 __getattr__ = _lazy_attributes(
     __name__,
     {
+        **dict.fromkeys(("ActivityConfig", "ChildWorkflowConfig", "LocalActivityConfig"), "._configs"),
         "signal_with_start_workflow": (
             "temporalio.nexus.system.workflow_service.operations.signal_with_start_workflow:signal_with_start_workflow"
         ),

@@ -2,7 +2,7 @@
 
 Pairs of functions with one meaning: ``start_…`` returns a handle, ``execute_…`` waits for the result; plain ones take
 functions or names, ``…_class`` callable classes, ``…_method`` methods; the
-options are those of :class:`ActivityConfig`. Local activities are in ``_local_activities``.
+options are those of ``ActivityConfig``. Local activities are in ``_local_activities``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Optional, TypedDict, Union, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Optional, Union, overload
 
 import temporalio.common
 from temporalio.common import Priority, RetryPolicy, _arg_or_args
@@ -36,6 +36,8 @@ from ._context import EventGroup, _Runtime, _unset
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ._configs import ActivityConfig, LocalActivityConfig
+
 
 class ActivityCancellationType(IntEnum):
     """What cancelling an activity's handle does."""
@@ -53,37 +55,6 @@ class VersioningIntent(Enum):
 
     COMPATIBLE = 1
     DEFAULT = 2
-
-
-class ActivityConfig(TypedDict, total=False):
-    """The options of an activity."""
-
-    task_queue: Optional[str]
-    schedule_to_close_timeout: Optional[timedelta]
-    schedule_to_start_timeout: Optional[timedelta]
-    start_to_close_timeout: Optional[timedelta]
-    heartbeat_timeout: Optional[timedelta]
-    retry_policy: Optional[RetryPolicy]
-    cancellation_type: ActivityCancellationType
-    activity_id: Optional[str]
-    versioning_intent: Optional[VersioningIntent]
-    summary: Optional[str]
-    event_groups: Optional[Sequence[EventGroup]]
-    priority: Priority
-
-
-class LocalActivityConfig(TypedDict, total=False):
-    """The options of a local activity."""
-
-    schedule_to_close_timeout: Optional[timedelta]
-    schedule_to_start_timeout: Optional[timedelta]
-    start_to_close_timeout: Optional[timedelta]
-    retry_policy: Optional[RetryPolicy]
-    local_retry_threshold: Optional[timedelta]
-    cancellation_type: ActivityCancellationType
-    activity_id: Optional[str]
-    summary: Optional[str]
-    event_groups: Optional[Sequence[EventGroup]]
 
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, Optional, TypedDict, Union, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, Optional, Union, overload
 
 import temporalio.common
 from temporalio.common import (
@@ -32,7 +32,11 @@ from ._activities import VersioningIntent, _AsyncioTask
 from ._context import EventGroup, _Runtime, _unset
 
 if TYPE_CHECKING:
+    from typing import TypedDict
+
     from typing_extensions import Unpack
+
+    from ._configs import ChildWorkflowConfig
 
 
 class ChildWorkflowCancellationType(IntEnum):
@@ -68,29 +72,6 @@ class ContinueAsNewVersioningBehavior(IntEnum):
     """On the deployment's current version."""
     USE_RAMPING_VERSION = 2
     """On the deployment's ramping version."""
-
-
-class ChildWorkflowConfig(TypedDict, total=False):
-    """The options of a child workflow."""
-
-    id: Optional[str]
-    task_queue: Optional[str]
-    cancellation_type: ChildWorkflowCancellationType
-    parent_close_policy: ParentClosePolicy
-    execution_timeout: Optional[timedelta]
-    run_timeout: Optional[timedelta]
-    task_timeout: Optional[timedelta]
-    id_reuse_policy: WorkflowIDReusePolicy
-    retry_policy: Optional[RetryPolicy]
-    cron_schedule: str
-    memo: Optional[Mapping[str, Any]]
-    search_attributes: Optional[Union[SearchAttributes, TypedSearchAttributes]]
-    versioning_intent: Optional[VersioningIntent]
-    static_summary: Optional[str]
-    static_details: Optional[str]
-    event_groups: Optional[Sequence[EventGroup]]
-    priority: Priority
-    versioning_override: Optional[VersioningOverride]
 
 
 if TYPE_CHECKING:

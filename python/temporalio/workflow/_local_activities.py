@@ -25,13 +25,14 @@ from temporalio.types import (
     SelfType,
 )
 
-from ._activities import ActivityCancellationType, ActivityHandle, LocalActivityConfig
+from ._activities import ActivityCancellationType, ActivityHandle
 from ._context import EventGroup, _Runtime, _unset
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._activities import _NamedLocalActivityConfig
+    from ._configs import LocalActivityConfig
 
 
 @overload

@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 import temporalio.workflow
+from temporalio._lazy import instance
 from temporalio.exceptions import TemporalError
 from temporalio.workflow import SandboxImportNotificationPolicy
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    from temporalio._lazy import dataclass
 
 
 class RestrictedWorkflowAccessError(temporalio.workflow.NondeterminismError):
@@ -69,7 +74,7 @@ class SandboxMatcher:
     """Members that must not be accessed."""
     use: set[str] = frozenset()  # type: ignore[assignment]
     """Members that must not be used."""
-    children: Mapping[str, SandboxMatcher] = field(default_factory=dict)
+    children: Mapping[str, SandboxMatcher] = dataclasses.field(default_factory=dict)
     """Rules for members of members."""
     match_self: bool = False
     """Whether this very name is matched."""
@@ -195,11 +200,36 @@ class SandboxMatcher:
         return bool(self.access or self.use or self.match_self)
 
 
-SandboxMatcher.none = SandboxMatcher()
-SandboxMatcher.all = SandboxMatcher(match_self=True)
-SandboxMatcher.all_runtime = SandboxMatcher(match_self=True, only_runtime=True)
-SandboxMatcher.all_uses = SandboxMatcher(use={"*"})
-SandboxMatcher.all_uses_runtime = SandboxMatcher(use={"*"}, only_runtime=True)
+def _matcher(
+    *,
+    access: set[str] = frozenset(),  # type: ignore[assignment]
+    use: set[str] = frozenset(),  # type: ignore[assignment]
+    children: Optional[Mapping[str, SandboxMatcher]] = None,
+    match_self: bool = False,
+    only_runtime: bool = False,
+    leaf_message: Optional[str] = None,
+    leaf_warning: Optional[type[Warning]] = None,
+    exclude: set[str] = frozenset(),  # type: ignore[assignment]
+) -> SandboxMatcher:
+    """A matcher for the rules below, made while the class is not finished yet."""
+    return instance(
+        SandboxMatcher,
+        access=access,
+        use=use,
+        children={} if children is None else children,
+        match_self=match_self,
+        only_runtime=only_runtime,
+        leaf_message=leaf_message,
+        leaf_warning=leaf_warning,
+        exclude=exclude,
+    )
+
+
+SandboxMatcher.none = _matcher()
+SandboxMatcher.all = _matcher(match_self=True)
+SandboxMatcher.all_runtime = _matcher(match_self=True, only_runtime=True)
+SandboxMatcher.all_uses = _matcher(use={"*"})
+SandboxMatcher.all_uses_runtime = _matcher(use={"*"}, only_runtime=True)
 
 
 @dataclass(frozen=True)
@@ -282,16 +312,16 @@ SandboxRestrictions.passthrough_modules_default = SandboxRestrictions.passthroug
 
 
 def _uses(*names: str, only_runtime: bool = False) -> SandboxMatcher:
-    return SandboxMatcher(use=set(names), only_runtime=only_runtime)
+    return _matcher(use=set(names), only_runtime=only_runtime)
 
 
 def _instead(name: str, better: str) -> SandboxMatcher:
-    call = SandboxMatcher(
+    call = _matcher(
         match_self=True,
         leaf_message=f"{name}() is non-deterministic, use {better}() instead",
         leaf_warning=UserWarning,
     )
-    return SandboxMatcher(children={"__call__": call})
+    return _matcher(children={"__call__": call})
 
 
 _BREAKPOINT = (
@@ -316,25 +346,25 @@ _TIME_USES = """
 _SECRETS_USES = "SystemRandom choice randbelow randbits token_bytes token_hex token_urlsafe".split()
 
 _RULES: dict[str, SandboxMatcher] = {
-    "__builtins__": SandboxMatcher(
+    "__builtins__": _matcher(
         use={"input", "open"},
         only_runtime=True,
-        children={"breakpoint": SandboxMatcher(match_self=True, only_runtime=True, leaf_message=_BREAKPOINT)},
+        children={"breakpoint": _matcher(match_self=True, only_runtime=True, leaf_message=_BREAKPOINT)},
     ),
-    "asyncio": SandboxMatcher(
+    "asyncio": _matcher(
         children={
             "as_completed": _instead("asyncio.as_completed", "workflow.as_completed"),
             "wait": _instead("asyncio.wait", "workflow.wait"),
         }
     ),
     "bz2": _uses("open"),
-    "concurrent": SandboxMatcher(children={"futures": SandboxMatcher.all_uses_runtime}),
-    "datetime": SandboxMatcher(children={"date": _uses("today"), "datetime": _uses("now", "today", "utcnow")}),
+    "concurrent": _matcher(children={"futures": SandboxMatcher.all_uses_runtime}),
+    "datetime": _matcher(children={"date": _uses("today"), "datetime": _uses("now", "today", "utcnow")}),
     "gzip": _uses("open"),
-    "http": SandboxMatcher(children={"client": SandboxMatcher.all_uses, "server": SandboxMatcher.all_uses}),
+    "http": _matcher(children={"client": SandboxMatcher.all_uses, "server": SandboxMatcher.all_uses}),
     "lzma": _uses("open"),
     "marshal": _uses("dump", "load"),
-    "os": SandboxMatcher(
+    "os": _matcher(
         use={"*"},
         access={"name"},
         only_runtime=True,
@@ -342,15 +372,15 @@ _RULES: dict[str, SandboxMatcher] = {
         exclude={"stat"},
         children={} if sys.version_info >= (3, 14) else {"path": SandboxMatcher.all},
     ),
-    "pathlib": SandboxMatcher(children={"Path": _uses(*_PATH_USES)}),
+    "pathlib": _matcher(children={"Path": _uses(*_PATH_USES)}),
     "random": _uses(*_RANDOM_USES),
     "secrets": _uses(*_SECRETS_USES),
-    "tarfile": SandboxMatcher(use={"open"}, children={"TarFile": _uses("extract", "extractall")}),
+    "tarfile": _matcher(use={"open"}, children={"TarFile": _uses("extract", "extractall")}),
     "time": _uses(*_TIME_USES, only_runtime=True),
-    "urllib": SandboxMatcher(children={"request": SandboxMatcher.all_uses}),
+    "urllib": _matcher(children={"request": SandboxMatcher.all_uses}),
     "uuid": _uses("uuid1", "uuid4", "uuid7", only_runtime=True),
-    "zipfile": SandboxMatcher(children={"ZipFile": _uses("extract", "extractall")}),
-    "zoneinfo": SandboxMatcher(children={"ZoneInfo": _uses("clear_cache", "from_file", "reset_tzpath")}),
+    "zipfile": _matcher(children={"ZipFile": _uses("extract", "extractall")}),
+    "zoneinfo": _matcher(children={"ZoneInfo": _uses("clear_cache", "from_file", "reset_tzpath")}),
 }
 _ALWAYS = """
     curses dbm filecmp fileinput ftplib getopt getpass gettext glob imaplib locale poplib readline sched shelve shutil
@@ -360,9 +390,13 @@ _AT_RUNTIME = "mmap multiprocessing platform select selectors signal socket thre
 _RULES |= {name: SandboxMatcher.all_uses for name in _ALWAYS}
 _RULES |= {name: SandboxMatcher.all_uses_runtime for name in _AT_RUNTIME}
 
-SandboxRestrictions.invalid_module_members_default = SandboxMatcher(children=dict(sorted(_RULES.items())))
-SandboxRestrictions.default = SandboxRestrictions(
+SandboxRestrictions.invalid_module_members_default = _matcher(children=dict(sorted(_RULES.items())))
+SandboxRestrictions.default = instance(
+    SandboxRestrictions,
     passthrough_modules=SandboxRestrictions.passthrough_modules_default,
     invalid_modules=SandboxMatcher.none,
     invalid_module_members=SandboxRestrictions.invalid_module_members_default,
+    import_notification_policy=SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT,
+    passthrough_all_modules=False,
+    disable_lazy_sys_module_passthrough=False,
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.workflow
+from temporalio._lazy import instance
 
 from .._workflow_instance import (
     UnsandboxedWorkflowRunner,
@@ -20,9 +21,13 @@ from ._restrictions import SandboxRestrictions
 from ._sandbox import ADVICE, MAIN, Sandbox, watch_imports
 
 if TYPE_CHECKING:
+    from dataclasses import dataclass
+
     import temporalio.converter
 
     from .._command_aware_visitor import CommandInfo
+else:
+    from temporalio._lazy import dataclass
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,16 @@ class SandboxedWorkflowRunner(WorkflowRunner):
                 # Made by something else than a class statement at the top level: it has no copy
                 return cls
         return found  # type: ignore[no-any-return]
+
+
+def default_runner() -> SandboxedWorkflowRunner:
+    """``SandboxedWorkflowRunner()``, for default values: made while the class is not finished yet."""
+    return instance(
+        SandboxedWorkflowRunner,
+        restrictions=SandboxRestrictions.default,
+        runner_class=UnsandboxedWorkflowRunner,
+        _worker_level_failure_exception_types=[],
+    )
 
 
 def _replace(det: WorkflowInstanceDetails, changes: dict[str, Any]) -> WorkflowInstanceDetails:
