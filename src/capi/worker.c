@@ -39,7 +39,6 @@ struct worker {
     struct list activations;
     size_t activation_count, out_count, taker_count; /* waiting; being worked on; threads that wait */
     size_t returning_count;        /* threads that have just answered one and will come for the next; at most as many */
-    uint64_t taken, watched_taken; /* activations given out so far; and when the waiting timer was set */
     bool is_done, is_dropped, is_started;
     bool is_ending;                /* the last reference is gone; end_mail is on its way, and timers may go off until it is opened */
     instant programmed;            /* when the tick timer goes off; INSTANT_NEVER: it is off */
@@ -183,10 +182,7 @@ static void set_tick(struct worker *w)
 static void set_watch(struct worker *w)
 {
     bool is_wanted = w->activation_count > 0 && !w->is_dropped;
-    if (is_wanted && !w->is_watched) {
-        w->watched_taken = w->taken;
-        loop_timer_in(runtime_loop(w->runtime), &w->waiting_timer, duration_ms(WAITING_MS));
-    }
+    if (is_wanted && !w->is_watched) loop_timer_in(runtime_loop(w->runtime), &w->waiting_timer, duration_ms(WAITING_MS));
     w->is_watched = is_wanted;
 }
 
@@ -244,7 +240,7 @@ static void on_waiting(struct timer *timer, instant now)
     list_init(&telling.effects);
     enter(w);
     w->is_watched = false;
-    telling.is_waiting = w->activation_count > w->taker_count && w->taken == w->watched_taken;
+    telling.is_waiting = w->activation_count > w->taker_count;
     if (telling.is_waiting) w->returning_count = 0; /* who was to come has not */
     set_watch(w);
     leave(w, &telling);
@@ -575,7 +571,6 @@ static bool take_activation(struct worker *w, struct buf *out)
     if (link != NULL) {
         w->activation_count--;
         w->out_count++;
-        w->taken++;
         core_worker_taken(w->core, now_wall());
         carry_out(w, &telling);
     }

@@ -28,7 +28,7 @@ struct worker_hooks {
     /* An ActivityTask for the SDK; empty after the last one. The bytes are borrowed. */
     void (*activity_task)(void *arg, struct str task);
     /* An activation waits and nobody takes it: at once when none is being worked on nor has just been answered by a thread that
-     * has not come back yet; else when 10 ms have passed in which none was taken, and again. */
+     * has not come back yet; else when one has waited for 10 ms, and again. */
     void (*activation_waiting)(void *arg);
     void (*slot)(void *arg, const struct worker_slot *slot);
     void (*fatal)(void *arg, int code, struct str message); /* the server refuses the worker; it shuts down */
