@@ -135,7 +135,7 @@ static PyObject *decode_task(struct str bytes)
 {
     static PyObject *start_key;
     struct buf start = {0}, others = {0};
-    uint64_t tag, size;
+    uint64_t tag, size = 0;
     bool is_split = split(bytes, is_start, &start, &others) && start.size != 0;
     PyObject *task = codec_decode(&pb_core_ActivityTask_type, is_split ? buf_view(&others) : bytes);
     if (task != NULL && is_split) {
