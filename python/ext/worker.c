@@ -706,8 +706,7 @@ static PyObject *worker_take_activation(PyObject *object, PyObject *timeout)
         if (seconds == -1 && PyErr_Occurred()) return NULL;
         limit.ns = seconds <= 0 ? 0 : seconds > 1e9 ? (int64_t)1e18 : (int64_t)(seconds * 1e9);
     }
-    has_one = worker_try_next_activation(worker, &bytes);
-    if (!has_one) WITHOUT_GIL(has_one = worker_next_activation(worker, limit, &bytes));
+    WITHOUT_GIL(has_one = worker_next_activation(worker, limit, &bytes)); /* once per activation others get their turn */
     if (!has_one) Py_RETURN_NONE;
     PyObject *activation = codec_decode(&pb_core_Activation_type, buf_view(&bytes));
     buf_fini(&bytes);

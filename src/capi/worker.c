@@ -590,16 +590,6 @@ bool worker_next_activation(struct worker *w, duration timeout, struct buf *out)
     return take_activation(w, out);
 }
 
-bool worker_try_next_activation(struct worker *w, struct buf *out)
-{
-    if (pthread_mutex_trylock(&w->mutex) != 0) return false;
-    bool has_one = !list_is_empty(&w->activations);
-    if (has_one && w->returning_count != 0) w->returning_count--;
-    if (has_one) return take_activation(w, out);
-    pthread_mutex_unlock(&w->mutex);
-    return false;
-}
-
 /* With the lock held; gives it back. */
 static err complete_activation(struct worker *w, struct buf *completion)
 {

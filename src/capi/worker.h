@@ -52,7 +52,6 @@ void worker_unref(struct worker *worker);
 
 /* Waits for an activation. False: none came in time, or the worker is done. timeout < 0: no limit. Takes over `out`. */
 bool worker_next_activation(struct worker *worker, duration timeout, struct buf *out);
-bool worker_try_next_activation(struct worker *worker, struct buf *out); /* false also: none is there */
 /* A Completion; takes the bytes. */
 MUST_USE err worker_complete_activation(struct worker *worker, struct buf *completion);
 MUST_USE bool worker_try_complete_activation(struct worker *worker, struct buf *completion, err *result);

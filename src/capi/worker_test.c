@@ -262,8 +262,7 @@ static void *pump(void *arg)
     (void)arg;
     struct buf activation = {0};
     while (!worker_is_done(f.worker)) {
-        bool has_one = worker_try_next_activation(f.worker, &activation);
-        if (!has_one && !worker_next_activation(f.worker, duration_ms(200), &activation)) continue;
+        if (!worker_next_activation(f.worker, duration_ms(200), &activation)) continue;
         answer(&activation);
         buf_fini(&activation);
     }
