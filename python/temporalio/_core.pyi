@@ -140,8 +140,8 @@ class Worker:
     def on_activation_waiting(self, callback: Any) -> None:
         """callback() is called (with the GIL, from a C thread) when an activation waits and nobody takes it.
 
-        At once when no activation is out for completion; else when it has waited for 10 ms, since the thread that works
-        on another one will take it next, and again every 10 ms while that lasts.
+        At once when no activation is out for completion nor has just come back with its thread; else when it has waited for
+        10 ms, since the thread that works on another one will take it next, and again every 10 ms while that lasts.
         """
     def on_activity_task(self, loop: Loop, callback: Any) -> None:
         """callback(ActivityTask dict) is called on the loop's thread by drain(); callback(None) after the last one. Of a start

@@ -187,6 +187,28 @@ def test_code_that_blocks_holds_up_nobody_else_and_is_evicted_when_it_returns(si
     assert script.completions.get(timeout=60) == {"run_id": "b0"}
 
 
+def test_another_pump_starts_when_none_gets_on_or_when_a_codec_makes_them_wait(side: Any) -> None:
+    script = Script()
+    worker = side(script)
+    unblock.clear()
+    start(script, worker, "Blocks", "b")
+    while not worker._running:
+        time.sleep(0.01)
+    assert worker._pumps == 1
+    worker.activation_waiting()  # the pump has begun with something since C last asked
+    assert worker._pumps == 1
+    worker.activation_waiting()  # and nothing more since
+    assert worker._pumps == 2
+    worker._codec.is_needed = True
+    while worker._pumps == 2:  # the one that found nothing to do ends
+        time.sleep(0.01)
+    for slot in worker._watchdog.slots():
+        slot.asked_number = slot.number - 1  # it gets on
+    worker.activation_waiting()
+    assert worker._pumps == 2
+    worker._codec.is_needed = False
+
+
 def test_pumps_leave_a_shared_executor_when_idle(side: Any) -> None:
     script = Script()
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
