@@ -159,13 +159,14 @@ static void dispatch(struct query *q);
 static void on_expired(struct matching_query *wait)
 {
     struct query *q = container_of(wait, struct query, wait);
-    if (q->wait.is_sticky) { /* its worker is gone or busy: any other will do */
+    bool is_late = !instant_before(q->f->now, q->rpc->deadline); /* the call's own timer is about to say the same */
+    if (q->wait.is_sticky && !is_late) { /* its worker is gone or busy: any other will do */
         q->avoids_sticky = true;
         dispatch(q);
         return;
     }
     q->state = QUERY_DELIVERED; /* matching has let go of it */
-    query_fail(q, ERR_PRECONDITION, "no worker took the query; is one polling this task queue?");
+    query_fail(q, ERR_DEADLINE, "no worker took the query in time; is one polling this task queue?");
 }
 
 static void dispatch(struct query *q)

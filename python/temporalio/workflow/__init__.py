@@ -6,7 +6,7 @@ runs on an event loop of its own that history can repeat, so it uses this module
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import typing as _typing
 
 from temporalio._lazy import lazy_attributes as _lazy_attributes
 from temporalio.types import (
@@ -169,7 +169,7 @@ from ._sandbox import (
     unsafe,
 )
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._configs import ActivityConfig, ChildWorkflowConfig, LocalActivityConfig
 
 __getattr__ = _lazy_attributes(
