@@ -207,7 +207,7 @@ TEST(a_handler_may_answer_at_its_deadline)
     check(grpc_call_has_deadline(f->parked[0]));
     check(fixture_until(f, r->is_done));
     check(r->code == GRPC_OK || r->code == GRPC_DEADLINE_EXCEEDED); /* two timers race for the same instant */
-    check_int(f->deadline_count + f->cancel_count, 1);
+    check(fixture_until(f, f->deadline_count + f->cancel_count == 1)); /* where the client's won the server hears of it later */
     fixture_destroy(f);
 }
 
