@@ -3,14 +3,10 @@
 import asyncio
 import uuid
 
-import grpc
 import pytest
 from flows import ACTIVITIES, WORKFLOWS, CancelsActivity, Collects, Continues, FailsForGood, Heartbeats, Retries, SayHello, Sleeps, say_hello
 from conftest import eventually
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.query.v1 import WorkflowQuery
-from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowQueryFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TerminatedError, TimeoutError, WorkflowAlreadyStartedError
@@ -103,20 +99,6 @@ async def test_signals_arrive_in_order_and_queries_see_them(client, queue):
         await handle.signal(Collects.finish)
         assert await handle.result() == [str(i) for i in range(10)]
         assert await handle.query(Collects.count) == 10
-
-
-async def test_a_query_that_nobody_takes_ends_with_its_callers_time(client, queue, server):
-    async with worker(client, queue):
-        handle = await client.start_workflow(Collects.run, id=new_id(), task_queue=queue)
-        await handle.signal(Collects.finish)
-        await handle.result()
-    query = QueryWorkflowRequest(namespace="default", execution=WorkflowExecution(workflow_id=handle.id), query=WorkflowQuery(query_type="count"))
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        call = channel.unary_unary("/temporal.api.workflowservice.v1.WorkflowService/QueryWorkflow")
-        # The time goes along as the server reads it and nobody keeps it here, so that it is the server that tells
-        calls = [call(query.SerializeToString(), metadata=(("grpc-timeout", f"{300_000 + 77 * i}u"),)) for i in range(300)]
-        refused = await asyncio.gather(*calls, return_exceptions=True)
-    assert {r.code() for r in refused} == {grpc.StatusCode.DEADLINE_EXCEEDED}, refused[0]
 
 
 async def test_signals_wait_for_the_worker(client, queue):
