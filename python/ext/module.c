@@ -69,6 +69,25 @@ static PyObject *raise_in_thread(PyObject *module, PyObject *args)
     return PyBool_FromLong(PyThreadState_SetAsyncExc(thread, error != Py_None ? error : NULL) != 0);
 }
 
+static unsigned long collecting; /* the thread that collects garbage, 0 if none does; read and written under the GIL */
+
+/* One of gc.callbacks. It is C, so that nothing can be raised in it. */
+static PyObject *note_collection(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    if (count < 1) return PyErr_Format(PyExc_TypeError, "note_collection needs the phase of the collection");
+    int order = PyUnicode_CompareWithASCIIString(args[0], "start");
+    collecting = order == 0 ? PyThread_get_thread_ident() : 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *collecting_thread(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromUnsignedLong(collecting);
+}
+
 bool ext_add_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject **out)
 {
     PyObject *type = PyType_FromSpec(spec); /* new; kept for the process, and given to the module */
@@ -86,6 +105,8 @@ static PyMethodDef functions[] = {
     {"to_json", (PyCFunction)(void (*)(void))codec_py_to_json, METH_VARARGS | METH_KEYWORDS, "An encoded message as JSON."},
     {"from_json", (PyCFunction)(void (*)(void))codec_py_from_json, METH_VARARGS | METH_KEYWORDS, "The encoded message that JSON says."},
     {"raise_in_thread", raise_in_thread, METH_VARARGS, "Raises an exception class in the Python code of a thread; False when there is no such thread."},
+    {"note_collection", (PyCFunction)(void (*)(void))note_collection, METH_FASTCALL, "For gc.callbacks: keeps collecting_thread true."},
+    {"collecting_thread", collecting_thread, METH_NOARGS, "The thread that collects garbage right now, 0 if none does."},
     {"_at_exit", at_exit, METH_NOARGS, "Ends the C threads; registered with atexit."},
     {NULL},
 };

@@ -24,6 +24,12 @@ def raise_in_thread(thread_id: int, error: Optional[type[BaseException]]) -> boo
 
     False when no thread has this number (``threading.get_ident``)."""
 
+def note_collection(phase: str, info: Any) -> None:
+    """One of ``gc.callbacks``, which keeps :py:func:`collecting_thread` true. Nothing can be raised in it."""
+
+def collecting_thread() -> int:
+    """The number of the thread that collects garbage right now, 0 if none does."""
+
 class RPCFailure(Exception):
     """What a failed call raises into its future: (code: int, message: str, status: bytes)."""
 

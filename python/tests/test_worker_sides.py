@@ -382,6 +382,49 @@ def test_a_cancellation_that_hits_a_finalizer_reaches_the_activity() -> None:
     run(main())
 
 
+class SwallowsWhenDropped:
+    """Stands for finalizers that let no error out, as those of asyncio's tasks do."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        try:
+            for _ in range(100):
+                len("x")
+        except Exception:
+            pass
+
+
+@activity.defn
+def mostly_collects() -> None:
+    while True:
+        SwallowsWhenDropped()
+        gc.collect(0)
+        activity.heartbeat()
+
+
+@activity.defn
+def mostly_drops() -> None:
+    while True:
+        SwallowsWhenDropped().itself = None  # type: ignore[assignment]
+        activity.heartbeat()
+
+
+@pytest.mark.parametrize("name", ["mostly_collects", "mostly_drops"])
+def test_a_cancellation_waits_for_finalizers_that_would_swallow_it(name: str) -> None:
+    async def main() -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            f = Fixture(mostly_collects, mostly_drops, executor=executor)
+            for n in range(20):
+                f.begin(name, token=b"%d" % n)
+                await asyncio.sleep(0.005)
+                f.cancel(b"%d" % n)
+                assert "cancelled" in await f.result()
+
+    run(main())
+
+
 def test_cancelling_an_activity_that_has_not_begun() -> None:
     """It begins, and learns of it where it waits first: an async one, and a plain one that the executor had no thread for."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import gc
 import logging
 import sys
 import threading
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.activity
 import temporalio.common
-from temporalio._core import raise_in_thread
+from temporalio._core import collecting_thread, note_collection, raise_in_thread
 from temporalio._values import to_datetime, to_timedelta_or_none
 from temporalio.common import RawValue
 from temporalio.converter import ActivitySerializationContext
@@ -237,6 +238,8 @@ class ThreadRaiser:
     def enter(self) -> None:
         """The activity begins on this thread."""
         _hear_of_lost_cancellations()
+        if note_collection not in gc.callbacks:
+            gc.callbacks.append(note_collection)
         with self._lock:
             self._thread_id = threading.get_ident()
             _raisers[self._thread_id] = self
@@ -264,24 +267,37 @@ class ThreadRaiser:
             self._has_raised = True
             if self._shield_depth or self._thread_id is None:
                 self._pending = error
+            elif self._would_be_lost(self._thread_id):
+                self.raise_again()
             else:
                 self._has_set = True
                 raise_in_thread(self._thread_id, type(error))
 
     def raise_again(self) -> None:
-        """What was raised last was lost before the activity saw it. On the activity's thread, where nothing may be raised right now."""
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            return
+        """What was raised last was lost before the activity saw it, or would be. Any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._loop.call_later, 0.005, self._once_more)
 
-        def again() -> None:
-            if self.is_hearing:
-                loop.call_later(0.005, again)
-                return
-            self._has_raised = False
-            self.raise_in_thread(_ThreadCancelled())
+    def can_wait(self) -> bool:
+        """Whether there is a later."""
+        return self._loop is not None and not self._loop.is_closed()
 
-        loop.call_soon_threadsafe(again)
+    def _once_more(self) -> None:
+        self._has_raised = False
+        self.raise_in_thread(_ThreadCancelled())
+
+    def _would_be_lost(self, thread_id: int) -> bool:
+        """Whether the thread is in a finalizer, where what is raised ends, and not in the activity that called for it."""
+        if not self.can_wait():
+            return False
+        if self.is_hearing or collecting_thread() == thread_id:
+            return True
+        frame = sys._current_frames().get(thread_id)
+        while frame is not None:
+            if frame.f_code.co_name == "__del__":
+                return True
+            frame = frame.f_back
+        return False
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
@@ -316,7 +332,8 @@ def _hear_of_lost_cancellations() -> None:
             hook(unraisable)
         else:
             raiser.is_hearing = True
-            raiser.raise_again()
+            if raiser.can_wait():
+                raiser.raise_again()
             raiser.is_hearing = False
 
     sys.unraisablehook = _hearing = hear
