@@ -169,12 +169,38 @@ class Worker:
 class Turns:
     """The callbacks that wait for their turn on a workflow's event loop, and the running of them: the base of that loop.
 
-    One thread at a time. `_prepare` is called once in a process, before the first callback.
+    One thread at a time. `_prepare` and `_prepare_jobs` are called once in a process, before the first callback and job.
     """
 
     _read_only: bool
     _is_evicting: bool
+    _is_replaying: bool
+    _may_batch: bool
+    _versioning_behavior: int
+    _time_ns: int
+    _thread_id: int
+    _signal_count: int
+    _object: Any
+    _task_error: Optional[BaseException]
+    _plain_signals: Optional[dict[str, Callable[..., Any]]]
 
+    # Made when somebody asks
+    _conditions: list[tuple[Callable[[], bool], asyncio.Future[None], contextvars.Context]]
+    _tasks: dict[asyncio.Task[Any], None]
+    _timers: dict[int, Any]
+    _signal_executions: dict[Any, None]
+    _update_executions: dict[Any, None]
+    _waiting_signals: dict[str, list[Message]]
+
+    def activate(self, act: Message) -> Message:
+        """Takes an activation, lets the workflow run until it can go no further, and returns the completion."""
+    @staticmethod
+    def _prepare_jobs(jobs: dict[str, tuple[int, Callable[..., None]]], handler_errors: tuple[type[BaseException], ...]) -> None:
+        """What applies each job, with its group, and what a handler may raise that concerns the workflow."""
+    def _run_until_idle(self, check_conditions: bool = True) -> None:
+        """Runs callbacks until there are none and no condition has become true."""
+    def _soon_signal(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Runs a signal's handler in its turn; False when the handler needs a task."""
     @staticmethod
     def _prepare(step_type: Optional[type], handle_class: type[asyncio.Handle]) -> None:
         """The type of what a task gives to call_soon to go on (None: it is a method), and the class of all other handles."""

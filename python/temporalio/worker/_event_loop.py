@@ -85,47 +85,9 @@ Turns._prepare(_type_of_task_steps(), _Handle)
 class WorkflowLoop(Turns, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """See the module's description. The workflow instance is a subclass that turns timers into commands."""
 
-    def __init__(self) -> None:
-        self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None], contextvars.Context]] = []
-        # A dict for its order: eviction and stack traces go by it
-        self._tasks: dict[asyncio.Task[Any], None] = {}
-        self._timers: dict[int, WorkflowTimerHandle] = {}
-        self._time_ns = 0
-        self._exception_handler: Optional[Callable[..., Any]] = None
+    _exception_handler: Optional[Callable[..., Any]] = None
 
     # ------------------------------------------------------------------------------------------------------- for us
-
-    def _run_until_idle(self, *, check_conditions: bool = True) -> None:
-        """Runs callbacks until there are none and no condition has become true."""
-        while True:
-            self._run_turns()
-            if not check_conditions or not self._conditions:
-                return
-            waiting = []
-            for condition in self._conditions:
-                fn, future, context = condition
-                if future.done():
-                    continue
-                try:
-                    is_true = self._is_true(fn, context)
-                except Exception as err:
-                    future.set_exception(err)
-                else:
-                    if is_true:
-                        future.set_result(None)
-                    else:
-                        waiting.append(condition)
-            self._conditions = waiting
-            if not self._turns_wait():
-                return
-
-    def _is_true(self, fn: Callable[[], bool], context: contextvars.Context) -> bool:
-        before = self._read_only
-        self._read_only = True
-        try:
-            return bool(context.run(fn))
-        finally:
-            self._read_only = before
 
     @contextmanager
     def _as_read_only(self) -> Iterator[None]:

@@ -67,9 +67,6 @@ class Handlers(CommandBuilder):
         self._signal_defns: dict[Optional[str], _SignalDefinition] = dict(defn.signals)
         self._query_defns: dict[Optional[str], _QueryDefinition] = dict(defn.queries)
         self._update_defns: dict[Optional[str], _UpdateDefinition] = dict(defn.updates)
-        self._waiting_signals: dict[str, list[Message]] = {}
-        self._signal_executions: dict[_Execution, None] = {}
-        self._update_executions: dict[_Execution, None] = {}
 
     def _drop_handlers(self) -> None:
         self._signal_defns = {}
@@ -113,39 +110,44 @@ class Handlers(CommandBuilder):
                     extra={"temporal_workflow": details},
                 )
             return
+        if defn is self._signal_defns.get(name) and self._soon_signal(name, tuple(args)):
+            return
         execution = _Execution(name, defn.unfinished_policy)
         self._signal_executions[execution] = None
-        if type(self._inbound) is RootInbound and _cannot_wait(defn):
-            # In the place of the first step of its task: nothing else runs earlier or later for it
-            self._soon(self._run_plain_signal, name, args, execution)
-            return
         input = HandleSignalInput(signal=name, args=args, headers=self._read_headers(job.get("headers")))
         task = self.create_task(self._guard(self._inbound.handle_signal(input)), name=f"signal: {name}")
         task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
 
-    def _run_plain_signal(self, name: str, args: Sequence[Any], execution: _Execution) -> None:
-        """Runs a handler that has no need of a task."""
-        try:
-            defn = self._signal_defns.get(name) or self._signal_defns[None]
-            handler = getattr(self._object, getattr(defn.fn, "__name__", ""), None) if defn.is_method else defn.fn
-            if defn.is_method and getattr(handler, "__func__", None) is not defn.fn:
-                handler = defn.bind_fn(self._object)
-            result: Any = handler(*args)
-        except (Exception, asyncio.CancelledError, temporalio.workflow.ContinueAsNewError) as err:
-            self._on_workflow_error(err)
-        else:
-            if result is not None and inspect.isawaitable(result):
-                # It was declared otherwise
-                task: asyncio.Task[None] = self.create_task(self._guard(result), name=f"signal: {name}")
-                task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
-                return
-        self._soon(self._signal_executions.pop, execution, None)
+    def _find_plain_signals(self) -> None:
+        """Tells C the handlers that need no task of their own."""
+        self._plain_signals = {
+            name: defn.fn
+            for name, defn in self._signal_defns.items()
+            if name is not None and defn.is_method and _cannot_wait(defn)
+        } if type(self._inbound) is RootInbound else {}
+
+    def _run_signal_now(self, name: str, args: Sequence[Any]) -> Any:
+        """Calls the handler that a signal has by now: when it came in it had another."""
+        defn = self._signal_defns.get(name) or self._signal_defns[None]
+        return defn.bind_fn(self._object)(*args)
+
+    def _adopt_signal(self, name: str, result: Any) -> bool:
+        """Gives what a handler has returned a task if it has to be awaited: it was declared otherwise."""
+        if not inspect.isawaitable(result):
+            return False
+        defn = self._signal_defns.get(name) or self._signal_defns[None]
+        execution = _Execution(name, defn.unfinished_policy)
+        self._signal_executions[execution] = None
+        task: asyncio.Task[None] = self.create_task(self._guard(result), name=f"signal: {name}")
+        task.add_done_callback(lambda _: self._signal_executions.pop(execution, None))
+        return True
 
     def workflow_get_signal_handler(self, name: Optional[str]) -> Optional[Callable]:
         return self._handler_of(self._signal_defns.get(name))
 
     def workflow_set_signal_handler(self, name: Optional[str], handler: Optional[Callable]) -> None:
         self._assert_not_read_only("set signal handler")
+        self._plain_signals = None
         if handler is None:
             self._signal_defns.pop(name, None)
             return
@@ -323,7 +325,7 @@ class Handlers(CommandBuilder):
         return handler
 
     def workflow_all_handlers_finished(self) -> bool:
-        return not self._update_executions and not self._signal_executions
+        return not self._update_executions and not self._signal_executions and not self._signal_count
 
     def _check_unfinished_handlers(self) -> None:
         """Warns when the workflow ends with handlers at work that were not declared expendable."""

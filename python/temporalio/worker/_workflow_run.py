@@ -1,8 +1,8 @@
 """One run of a workflow: the workflow's event loop, and what its code can ask for.
 
 An activation's jobs are applied in groups (patches, then signals and updates, then the rest, then queries) and the loop
-runs until idle after each group; with the single-batch flag it runs once for all of them. Both orders are part of what a
-history means, so neither may change.
+runs until idle after each group: that is in C (``_core.Turns.activate``). With the single-batch flag it runs once for all
+of them. Both orders are part of what a history means, so neither may change.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
@@ -44,6 +43,7 @@ from ._workflow_instance import (
     _WorkflowLogicFlag,
     logger,
 )
+from ._workflow_state import SINGLE_BATCH
 
 if TYPE_CHECKING:
     import temporalio.converter
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 _PATCHES, _SIGNALS, _REST, _QUERIES = range(4)
-_SINGLE_BATCH = int(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
 
 
 class WorkflowRun(Handlers):
@@ -86,47 +85,18 @@ class WorkflowRun(Handlers):
     # ------------------------------------------------------------------------------------------------------ activation
 
     def get_thread_id(self) -> Optional[int]:
-        return self._thread_id
+        return self._thread_id or None
 
     def get_info(self) -> Info:
         return self._info
 
-    def activate(self, act: Message) -> Message:
-        self._activation = act
-        self._time_ns = act.get("timestamp", self._time_ns)
-        self._is_replaying = act.get("is_replaying", False)
-        self._commands = []
-        self._used_flags = []
-        self._task_error = None
+    def _note_activation(self, act: Message) -> None:
+        """What few activations say."""
         if "deployment_version" in act:
             self._deployment_version = act["deployment_version"] or self._deployment_version
         if "available_sdk_flags" in act:
             self._known_flags.update(act["available_sdk_flags"])
-        self._thread_id = threading.get_ident()
-        completion: Message = {"run_id": act["run_id"]}
-        outer_loop = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
-        try:
-            try:
-                self._run_jobs(act.get("jobs", ()))
-            finally:
-                self._thread_id = None
-                asyncio._set_running_loop(outer_loop)
-            if self._task_error is not None:
-                raise self._task_error
-            if self._update_executions or self._signal_executions:
-                self._check_unfinished_handlers()
-        except Exception as err:
-            self._fail_task(err, completion)
-            return completion
-        if self._commands:
-            completion["commands"] = self._commands
-        if self._used_flags:
-            completion["used_sdk_flags"] = self._used_flags
-        if self._versioning_behavior:
-            completion["versioning_behavior"] = self._versioning_behavior
-        self._commands = []
-        return completion
+            self._may_batch = self._may_batch or SINGLE_BATCH in self._known_flags
 
     def _fail_task(self, err: Exception, completion: Message) -> None:
         self._commands = []
@@ -150,38 +120,17 @@ class WorkflowRun(Handlers):
         if isinstance(err, temporalio.workflow.NondeterminismError):
             completion["failure_cause"] = 24  # WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
 
-    def _run_jobs(self, jobs: Sequence[Message]) -> None:
-        if _SINGLE_BATCH in self._known_flags or (_SINGLE_BATCH in self._default_flags and self._is_single_batch()):
-            ordered = sorted(jobs, key=lambda job: _JOBS[next(iter(job))][0])
-            self._ensure_object(jobs)
-            for job in ordered:
-                ((variant, value),) = job.items()
-                _JOBS[variant][1](self, value)
-            self._run_until_idle(check_conditions=not all("query_workflow" in job for job in jobs))
-            return
-        if len(jobs) == 1:
-            ((variant, value),) = jobs[0].items()
-            group, apply = _JOBS[variant]
-            if self._object is None and group != _PATCHES:
-                self._ensure_object(jobs)
-            apply(self, value)
-            if group != _PATCHES:
-                self._run_until_idle(check_conditions=group != _QUERIES)
-            return
-        groups: tuple[list[Any], ...] = ([], [], [], [])
-        for job in jobs:
+    def _run_as_single_batch(self, jobs: Sequence[Message]) -> bool:
+        """Applies all jobs before anything runs, if this history wants it so."""
+        if not self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH):
+            return False
+        ordered = sorted(jobs, key=lambda job: _JOBS[next(iter(job))][0])
+        self._ensure_object(jobs)
+        for job in ordered:
             ((variant, value),) = job.items()
-            group, apply = _JOBS[variant]
-            groups[group].append((apply, value))
-        for group, members in enumerate(groups):
-            if not members:
-                continue
-            if self._object is None and group != _PATCHES:
-                self._ensure_object(jobs)
-            for apply, value in members:
-                apply(self, value)
-            if group != _PATCHES:
-                self._run_until_idle(check_conditions=group != _QUERIES)
+            _JOBS[variant][1](self, value)
+        self._run_until_idle(check_conditions=not all("query_workflow" in job for job in jobs))
+        return True
 
     def _ensure_object(self, jobs: Sequence[Message]) -> None:
         """Makes the workflow's object before the first handler or the run method sees it."""
@@ -605,7 +554,7 @@ class WorkflowRun(Handlers):
 
 
 # What an activation can ask for: the group it belongs to, and what applies it
-_JOBS: Mapping[str, tuple[int, Callable[[WorkflowRun, Message], None]]] = {
+_JOBS: dict[str, tuple[int, Callable[[WorkflowRun, Message], None]]] = {
     "notify_has_patch": (_PATCHES, WorkflowRun._apply_notify_has_patch),
     "update_random_seed": (_PATCHES, WorkflowRun._apply_update_random_seed),
     "signal_workflow": (_SIGNALS, WorkflowRun._apply_signal_workflow),
@@ -623,6 +572,7 @@ _JOBS: Mapping[str, tuple[int, Callable[[WorkflowRun, Message], None]]] = {
     "remove_from_cache": (_REST, WorkflowRun._apply_remove_from_cache),
     "query_workflow": (_QUERIES, WorkflowRun._apply_query_workflow),
 }
+WorkflowRun._prepare_jobs(_JOBS, (Exception, asyncio.CancelledError, ContinueAsNewError))
 
 
 class ContinueAsNewErrorImpl(ContinueAsNewError):

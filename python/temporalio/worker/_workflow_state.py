@@ -29,16 +29,35 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 
+SINGLE_BATCH = int(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
+
 
 class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
     """See the module's description."""
+
+    if TYPE_CHECKING:
+        # Kept by Turns, and made when somebody asks
+        _commands: list[Message]
+        _used_flags: list[int]
+        _known_flags: set[int]
+        _patches_in_history: set[str]
+        _patches: dict[str, bool]
+        _activation: Message
+        _memo: Mapping[str, Any]
+        _seed_callbacks: list[Callable[[int], None]]
+        _seqs: dict[str, int]
+        # What has been started and not answered, by seq
+        _activities: dict[int, ActivityHandleImpl]
+        _children: dict[int, ChildWorkflowHandleImpl]
+        _signals_out: dict[int, tuple[asyncio.Future[None], Any]]
+        _cancels_out: dict[int, asyncio.Future[None]]
+        _nexus_operations: dict[int, NexusOperationHandleImpl]
 
     _inbound: WorkflowInboundInterceptor
     _outbound: WorkflowOutboundInterceptor
 
     # Most runs leave most of these as they are
     _random: Optional[random.Random] = None  # made when first asked for
-    _object: Any = None
     _args: Sequence[Any] = ()
     _headers: Mapping[str, Any] = MappingProxyType({})
     _run_task: Optional[asyncio.Task[None]] = None
@@ -47,16 +66,11 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
     _current_details = ""
     _memo_values: Optional[Mapping[str, Any]] = None
     _metric_meter: Optional[temporalio.common.MetricMeter] = None
-    _thread_id: Optional[int] = None
     _in_query = False
 
-    # The present activation
-    _is_replaying = False
     _deployment_version: Optional[Message] = None
-    _task_error: Optional[BaseException] = None
 
     def __init__(self, det: WorkflowInstanceDetails) -> None:
-        super().__init__()
         self._defn = det.defn
         self._info = det.info
         self._converter = det.payload_converter_factory()
@@ -71,22 +85,7 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         self._versioning_behavior = int(det.defn.versioning_behavior or 0)
         self._default_flags = det.default_workflow_logic_flags
         self._seed = det.randomness_seed
-        self._seed_callbacks: list[Callable[[int], None]] = []
-        self._memo: dict[str, Any] = {}
-        self._patches_in_history: set[str] = set()
-        self._patches: dict[str, bool] = {}
-        self._activation: Message = {}
-        self._commands: list[Message] = []
-        self._used_flags: list[int] = []
-        self._known_flags: set[int] = set()
-
-        # What has been started and not answered, by seq
-        self._seqs: dict[str, int] = {}
-        self._activities: dict[int, ActivityHandleImpl] = {}
-        self._children: dict[int, ChildWorkflowHandleImpl] = {}
-        self._signals_out: dict[int, tuple[asyncio.Future[None], Any]] = {}
-        self._cancels_out: dict[int, asyncio.Future[None]] = {}
-        self._nexus_operations: dict[int, NexusOperationHandleImpl] = {}
+        self._may_batch = SINGLE_BATCH in self._default_flags
 
     def _on_workflow_error(self, err: BaseException) -> None:
         """Makes of an exception of the workflow's code what it means: a command, or a failed task."""
@@ -126,5 +125,3 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
             self._used_flags.append(int(flag))
         return True
 
-    def _is_single_batch(self) -> bool:
-        return self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
