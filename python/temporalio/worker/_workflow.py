@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import functools
 import logging
 import os
 import threading
@@ -122,6 +123,7 @@ class WorkflowWorker:
         self._running: dict[str, WorkflowInstance] = {}
         self._pumps = 0
         self._waiting_pumps = 0
+        self._abandoned_count = 0  # of slots that the watchdog has answered for
         self._lock = threading.Lock()
         self._is_stopping = False
         self._broken: Optional[Exception] = None  # why no workflow can be run any more
@@ -283,9 +285,19 @@ class WorkflowWorker:
                 raise self._broken
             if self._codec.is_needed:
                 self._decode(act, run_id)
-            slot.begin(run_id)
+            # As slot.begin, which is a call more
+            slot.run_id = run_id
+            slot.is_eviction = slot.is_abandoned = False
+            slot.number += 1
+            slot.is_busy = True
             try:
-                completion = self._activate(act)
+                instance = self._running.get(run_id)
+                if instance is None:
+                    instance = self._first_instance(act)
+                if self._is_debugging:
+                    completion = self._on_loop_thread(instance, act)
+                else:
+                    completion = contextvars.Context().run(instance.activate, act)
             finally:
                 slot.is_busy = False
         except InterruptDeadlockError:
@@ -297,7 +309,10 @@ class WorkflowWorker:
         except BaseException as err:
             # Also SystemExit and the like: they end neither the worker nor the program
             completion = self._failed(run_id, err)
-        if self._finish(slot):
+        with self._lock:
+            is_answered = slot.is_abandoned
+        if is_answered:
+            self._finish(slot)
             return
         if self._codec.is_needed:
             try:
@@ -306,7 +321,7 @@ class WorkflowWorker:
                 complain(logger, f"The completion of workflow run {run_id} could not be encoded")
                 completion = self._failed(run_id, err, "Failed encoding completion")
         try:
-            self._complete(completion)
+            self._core.complete_activation(completion)  # type: ignore[union-attr]
         except Exception as err:
             # A converter or runner made something that is no message
             complain(logger, f"The completion of workflow run {run_id} could not be sent")
@@ -322,21 +337,16 @@ class WorkflowWorker:
         assert self._core is not None
         self._core.complete_activation(completion)
 
-    def _activate(self, act: Message) -> Message:
-        run_id = act["run_id"]
-        instance = self._running.get(run_id)
-        if instance is None:
-            for job in act.get("jobs") or ():
-                if "initialize_workflow" in job:
-                    break
-            else:
-                raise RuntimeError("an activation came for a run that is not in the cache")
-            # A context of its own, so that nothing leaks from run to run on the pump's thread
-            instance = contextvars.Context().run(self._create_instance, act, job["initialize_workflow"])
-            self._running[run_id] = instance
-        if self._is_debugging:
-            return self._on_loop_thread(instance, act)
-        return contextvars.Context().run(instance.activate, act)
+    def _first_instance(self, act: Message) -> WorkflowInstance:
+        for job in act.get("jobs") or ():
+            if "initialize_workflow" in job:
+                break
+        else:
+            raise RuntimeError("an activation came for a run that is not in the cache")
+        # A context of its own, so that nothing leaks from run to run on the pump's thread
+        instance = contextvars.Context().run(self._create_instance, act, job["initialize_workflow"])
+        self._running[act["run_id"]] = instance
+        return instance
 
     def _on_loop_thread(self, instance: WorkflowInstance, act: Message) -> Message:
         """Runs an activation on the event loop's thread, where a debugger has the terminal."""
@@ -375,7 +385,7 @@ class WorkflowWorker:
         if self._on_eviction is not None:
             self._on_eviction(run_id, job)
         with self._lock:
-            for other in self._watchdog.slots():
+            for other in self._watchdog.slots() if self._abandoned_count else ():
                 if other.is_abandoned and other.run_id == run_id and other is not slot:
                     # Its thread is still in the workflow's code: it evicts itself when it is done
                     if self._disable_safe_eviction:
@@ -413,6 +423,7 @@ class WorkflowWorker:
             if not slot.is_busy or slot.is_abandoned or slot.run_id != run_id:
                 return
             slot.is_abandoned = True
+            self._abandoned_count += 1
             is_eviction = slot.is_eviction
         seconds = f"{limit:g}"
         if is_eviction:
@@ -444,6 +455,7 @@ class WorkflowWorker:
                 raise_in_thread(slot.thread_id, None)
                 slot.was_interrupted = False
             slot.is_abandoned = False
+            self._abandoned_count -= 1
         if on_finish is not None:
             on_finish()
         return True
@@ -467,7 +479,7 @@ class WorkflowWorker:
             failure_converter_class=converter.failure_converter_class,
             interceptor_classes=self._interceptor_classes,
             defn=defn,
-            info=self._make_info(act, init),
+            _make_info=functools.partial(self._make_info, act["run_id"], act.get("timestamp") or 0, init),
             randomness_seed=init.get("randomness_seed", 0),
             extern_functions=self._extern_functions,
             disable_eager_activity_execution=self._disable_eager,
@@ -483,7 +495,7 @@ class WorkflowWorker:
     def _payload_converter(self) -> PayloadConverter:
         return self._data_converter.payload_converter
 
-    def _make_info(self, act: Message, init: Message) -> temporalio.workflow.Info:
+    def _make_info(self, run_id: str, timestamp: int, init: Message) -> temporalio.workflow.Info:
         parent, root = init.get("parent"), init.get("root")
         attributes = init.get("search_attributes")
         untyped: Any = {}
@@ -492,7 +504,7 @@ class WorkflowWorker:
             from temporalio.converter._search_attributes import attributes_from_dicts, typed_attributes_from_dicts
 
             untyped, typed = attributes_from_dicts(attributes), typed_attributes_from_dicts(attributes)
-        started: int = init.get("start_time") or act.get("timestamp") or 0
+        started: int = init.get("start_time") or timestamp
         first_started: int = init.get("workflow_start_time") or started
         start_time = to_datetime(started)
         retry_policy, priority = init.get("retry_policy"), init.get("priority")
@@ -519,7 +531,7 @@ class WorkflowWorker:
             priority=temporalio.common.Priority._from_dict(priority) if priority else temporalio.common.Priority.default,
             raw_memo=headers_to_protos(init.get("memo")) if init.get("memo") else {},
             retry_policy=temporalio.common.RetryPolicy._from_dict(retry_policy) if retry_policy else None,
-            run_id=act["run_id"],
+            run_id=run_id,
             run_timeout=to_timedelta_or_none(init.get("run_timeout") or None),
             search_attributes=untyped,
             start_time=start_time,

@@ -19,6 +19,7 @@ from temporalio._values import duration_ns
 from temporalio.converter import (
     ActivitySerializationContext,
     CompositePayloadConverter,
+    DefaultFailureConverter,
     NexusSerializationContext,
     SerializationContext,
     WithSerializationContext,
@@ -76,15 +77,28 @@ class Conversion:
         self.failure = failure
 
 
+_plain_conversion: Optional[Conversion] = None  # the last one that holds nothing of its run; that of most
+
+
 class CommandBuilder(RunState):
     """The part of a workflow run that makes commands."""
 
+    _is_context_aware = False
+    _failure_converter: Any
+
     def _init_conversion(self) -> None:
-        payload, failure = self._converter, self._failure_converter
-        self._workflow_converter = payload
+        global _plain_conversion
+        det = self._details
+        payload = self._converter = self._workflow_converter = det.payload_converter_factory()
+        is_own = det.failure_converter_class is DefaultFailureConverter
+        if is_own and _plain_conversion is not None and _plain_conversion.payload is payload:
+            self._conversion = _plain_conversion
+            return
+        failure = self._failure_converter = det.failure_converter_class()
         if is_context_free(payload) and is_context_free(failure):
             self._conversion = Conversion(payload, failure)
-            self._is_context_aware = False
+            if is_own:
+                _plain_conversion = self._conversion
             return
         # Asked anew for every context: one that makes no difference to them says nothing of the next
         probe = WorkflowSerializationContext(self._info.namespace, self._info.workflow_id)
@@ -156,7 +170,7 @@ class CommandBuilder(RunState):
         return headers_to_protos(headers) if headers else {}
 
     def _last_result_payloads(self) -> Sequence[Message]:
-        last: Any = self._last_completion_result
+        last: Any = self._details.last_completion_result
         if isinstance(last, list):
             return last
         return [payload_from_proto(p) for p in last.payloads] if last is not None else []
@@ -227,7 +241,7 @@ class CommandBuilder(RunState):
     ) -> temporalio.workflow.ActivityHandle[Any]:
         self._assert_not_read_only("start local activity")
         name, arg_types, ret_type = _activity_parts(activity, result_type)
-        check = self._extern_functions.get("__temporal_assert_local_activity_valid")
+        check = self._details.extern_functions.get("__temporal_assert_local_activity_valid")
         if check is not None:
             check(name)
         return self._outbound.start_local_activity(

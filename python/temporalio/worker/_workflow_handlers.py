@@ -14,7 +14,7 @@ import types
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import temporalio.exceptions
 import temporalio.workflow
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ._workflow_run import WorkflowRun
 
 Message = dict[str, Any]
+_T = TypeVar("_T")
 
 
 class _Execution:
@@ -64,9 +65,10 @@ class Handlers(CommandBuilder):
     def __init__(self, det: WorkflowInstanceDetails) -> None:
         super().__init__(det)
         defn = det.defn
-        self._signal_defns: dict[Optional[str], _SignalDefinition] = dict(defn.signals)
-        self._query_defns: dict[Optional[str], _QueryDefinition] = dict(defn.queries)
-        self._update_defns: dict[Optional[str], _UpdateDefinition] = dict(defn.updates)
+        # The workflow's own, shared by all its runs, until one sets a handler
+        self._signal_defns: Mapping[Optional[str], _SignalDefinition] = defn.signals
+        self._query_defns: Mapping[Optional[str], _QueryDefinition] = defn.queries
+        self._update_defns: Mapping[Optional[str], _UpdateDefinition] = defn.updates
 
     def _drop_handlers(self) -> None:
         self._signal_defns = {}
@@ -124,7 +126,7 @@ class Handlers(CommandBuilder):
             name: defn.fn
             for name, defn in self._signal_defns.items()
             if name is not None and defn.is_method and _cannot_wait(defn)
-        } if type(self._inbound) is RootInbound else {}
+        } if not self._details.interceptor_classes else {}
 
     def _run_signal_now(self, name: str, args: Sequence[Any]) -> Any:
         """Calls the handler that a signal has by now: when it came in it had another."""
@@ -149,10 +151,10 @@ class Handlers(CommandBuilder):
         self._assert_not_read_only("set signal handler")
         self._plain_signals = None
         if handler is None:
-            self._signal_defns.pop(name, None)
+            self._signal_defns = _without(self._signal_defns, name)
             return
         defn = _SignalDefinition(name=name, fn=handler, is_method=False)
-        self._signal_defns[name] = defn
+        self._signal_defns = {**self._signal_defns, name: defn}
         if defn.resolved().dynamic_vararg:
             _warn_vararg("signals")
         waiting = self._waiting_signals
@@ -207,10 +209,10 @@ class Handlers(CommandBuilder):
     def workflow_set_query_handler(self, name: Optional[str], handler: Optional[Callable]) -> None:
         self._assert_not_read_only("set query handler")
         if handler is None:
-            self._query_defns.pop(name, None)
+            self._query_defns = _without(self._query_defns, name)
             return
         defn = _QueryDefinition(name=name, fn=handler, is_method=False)
-        self._query_defns[name] = defn
+        self._query_defns = {**self._query_defns, name: defn}
         if defn.resolved().dynamic_vararg:
             _warn_vararg("queries")
 
@@ -307,14 +309,14 @@ class Handlers(CommandBuilder):
     ) -> None:
         self._assert_not_read_only("set update handler")
         if handler is None:
-            self._update_defns.pop(name, None)
+            self._update_defns = _without(self._update_defns, name)
             return
         defn = _UpdateDefinition(name=name, fn=handler, is_method=False)
         if validator is not None:
             defn.set_validator(validator)
         if defn.resolved().dynamic_vararg:
             raise RuntimeError("A dynamic update takes its arguments as one Sequence[RawValue], not as *args")
-        self._update_defns[name] = defn
+        self._update_defns = {**self._update_defns, name: defn}
 
     # -------------------------------------------------------------------------------------------------------- all alike
 
@@ -458,6 +460,10 @@ class RootInbound(WorkflowInboundInterceptor):
         defn = defns.get(name) or defns[None]
         handler: Callable[..., Any] = defn.bind_fn(self._run._object)
         return handler
+
+
+def _without(defns: Mapping[Optional[str], _T], name: Optional[str]) -> Mapping[Optional[str], _T]:
+    return {key: defn for key, defn in defns.items() if key != name}
 
 
 def _cannot_wait(defn: Any) -> bool:

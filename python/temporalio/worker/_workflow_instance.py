@@ -71,6 +71,15 @@ class WorkflowInstanceDetails:
         default_factory=lambda: _DEFAULT_ENABLED_WORKFLOW_LOGIC_FLAGS
     )
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Most runs never look at it
+            if name != "info" or "_make_info" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self.__dict__["info"] = info = self.__dict__.pop("_make_info")()
+            return info
+
 
 class WorkflowInstance(ABC):
     """One run of a workflow in the cache of a worker."""

@@ -55,32 +55,48 @@ Message = dict[str, Any]
 _PATCHES, _SIGNALS, _REST, _QUERIES = range(4)
 
 
+class _Made:
+    """A field that is made when somebody asks for it."""
+
+    def __init__(self, make: Callable[[WorkflowRun], Any]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: WorkflowRun, owner: Any = None) -> Any:
+        made = self._make(run)
+        setattr(run, self._name, made)
+        return made
+
+
 class WorkflowRun(Handlers):
     """See the module's description.
 
     Thread: one at a time, whichever of the executor's has the activation.
     """
 
+    _inbound: Any = _Made(lambda run: RootInbound(run))
+    _outbound: Any = _Made(lambda run: RootOutbound(run))
+
     def __init__(self, det: WorkflowInstanceDetails) -> None:
         super().__init__(det)
         self._init_conversion()
-        root_outbound = RootOutbound(self)
-        self._outbound: WorkflowOutboundInterceptor = root_outbound
-        root = RootInbound(self)
-        self._inbound: WorkflowInboundInterceptor = root
-        temporalio.workflow._Runtime.set_on_loop(self, self)
-        if not det.interceptor_classes:
-            root._outbound = root_outbound
-            return
+        setattr(self, "__temporal_workflow_runtime", self)  # as _Runtime.set_on_loop does
+        if det.interceptor_classes:
+            self._chain_interceptors(det.interceptor_classes)
+
+    def _chain_interceptors(self, classes: Sequence[type[WorkflowInboundInterceptor]]) -> None:
+        root = self._inbound
         outer_loop = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
-            for interceptor_class in reversed(list(det.interceptor_classes)):
+            for interceptor_class in reversed(list(classes)):
                 self._inbound = interceptor_class(self._inbound)
-            self._inbound.init(root_outbound)
+            self._inbound.init(RootOutbound(self))
         finally:
             asyncio._set_running_loop(outer_loop)
-        self._outbound = root._outbound
+        self._outbound = root._outbound  # type: ignore[attr-defined]
 
     # ------------------------------------------------------------------------------------------------------ activation
 
@@ -141,13 +157,20 @@ class WorkflowRun(Handlers):
                 break
         else:
             raise RuntimeError("an activation came before the run was initialized")
-        self._context = contextvars.copy_context()
-        self._context.run(self._guard_sync, self._make_object, job["initialize_workflow"])
+        contextvars.copy_context().run(self._make_object_or_fail, job["initialize_workflow"])
+
+    def _make_object_or_fail(self, init: Message) -> None:
+        try:
+            self._make_object(init)
+        except (Exception, ContinueAsNewError) as err:
+            self._on_workflow_error(err)
 
     def _make_object(self, init: Message) -> None:
         defn = self._defn
-        self._memo = dict(init.get("memo") or {})
-        self._headers = self._read_headers(init.get("headers"))
+        if init.get("memo"):
+            self._memo = dict(init["memo"])
+        if init.get("headers"):
+            self._headers = self._read_headers(init["headers"])
         if defn.name is None:
             arg_types: Optional[list[Any]] = None
             payloads = init.get("arguments") or []
@@ -162,7 +185,7 @@ class WorkflowRun(Handlers):
         if defn.dynamic_config_fn is not None:
             config = defn.dynamic_config_fn(self._object)
             if config.failure_exception_types is not None:
-                self._own_failure_types = tuple(config.failure_exception_types)
+                self._config_failure_types = tuple(config.failure_exception_types)
             if config.versioning_behavior:
                 self._versioning_behavior = int(config.versioning_behavior)
 
@@ -172,14 +195,16 @@ class WorkflowRun(Handlers):
         if self._object is None:
             # Its constructor failed the workflow
             return
-        input = ExecuteWorkflowInput(
-            type=self._defn.cls, run_fn=self._defn.run_fn, args=self._args, headers=self._headers
-        )
-        self._run_task = self.create_task(self._run_workflow(input), name="run")
+        self._run_task = self.create_task(self._run_workflow(), name="run")
 
-    async def _run_workflow(self, input: ExecuteWorkflowInput) -> None:
+    async def _run_workflow(self) -> None:
+        defn, args = self._defn, self._args
         try:
-            result = await self._inbound.execute_workflow(input)
+            if self._details.interceptor_classes:
+                input = ExecuteWorkflowInput(type=defn.cls, run_fn=defn.run_fn, args=args, headers=self._headers)
+                result = await self._inbound.execute_workflow(input)
+            else:
+                result = await defn.run_fn(self._object, *args)
             self._add_command({"complete_workflow": {"result": self._encode_one(result)}})
         except WorkflowBeingEvictedError:
             raise
@@ -256,7 +281,8 @@ class WorkflowRun(Handlers):
 
     def _apply_remove_from_cache(self, job: Message) -> None:
         self._is_replaying = True  # nothing that happens from here on is news
-        left = self._evict_tasks()
+        self._is_evicting = True
+        left = self._evict_tasks() if self._tasks or self._turns_wait() else ()
         self._commands = []
         if left:
             names = ", ".join(task.get_name() for task in left)
@@ -264,6 +290,8 @@ class WorkflowRun(Handlers):
         # The run is a knot of references; cut, it goes without waiting for the garbage collector
         self._object = self._run_task = None
         self._seed_callbacks = []
+        self._conditions = []
+        self._timers = {}
         self._outbound = self._inbound = None  # type: ignore[assignment]
         self._drop_handlers()
         temporalio.workflow._Runtime.set_on_loop(self, None)
@@ -291,10 +319,13 @@ class WorkflowRun(Handlers):
             self._task_error = err
 
     def workflow_is_failure_exception(self, err: BaseException) -> bool:
+        own = self._config_failure_types
+        if own is None:
+            own = tuple(self._defn.failure_exception_types)
         return (
             isinstance(err, (FailureError, asyncio.TimeoutError, TimeoutError))
-            or isinstance(err, self._own_failure_types)
-            or isinstance(err, self._failure_types)
+            or isinstance(err, own)
+            or isinstance(err, tuple(self._details.worker_level_failure_exception_types))
         )
 
     # ---------------------------------------------------------------------------------------------------------- timers
@@ -374,9 +405,10 @@ class WorkflowRun(Handlers):
             return use
         in_history = id in self._patches_in_history
         use = in_history or not self._is_replaying
-        if use and not in_history and not deprecated and self._patch_activation_callback is not None:
+        decide = self._details.patch_activation_callback
+        if use and not in_history and not deprecated and decide is not None:
             with self._as_read_only():
-                use = self._patch_activation_callback(PatchActivationInput(self._info, id))
+                use = decide(PatchActivationInput(self._info, id))
             if not isinstance(use, bool):
                 raise RuntimeError("Patch activation callback must return true or false")
         self._patches[id] = use
@@ -398,7 +430,7 @@ class WorkflowRun(Handlers):
         return self._object
 
     def workflow_extern_functions(self) -> Mapping[str, Callable]:
-        return self._extern_functions
+        return self._details.extern_functions
 
     def workflow_cancellation_reason(self) -> Optional[str]:
         return self._cancel_reason
@@ -468,15 +500,16 @@ class WorkflowRun(Handlers):
         return self._decode_one(payloads[0], type_hint, None)
 
     def workflow_last_failure(self) -> Optional[BaseException]:
-        if not self._last_failure:
+        failure = self._details.last_failure
+        if not failure:
             return None
-        return self._to_exception(self._failure_message(self._last_failure), None)
+        return self._to_exception(self._failure_message(failure), None)
 
     def workflow_metric_meter(self) -> temporalio.common.MetricMeter:
         if self._metric_meter is None:
             from ._replay_safe_metrics import ReplaySafeMetricMeter
 
-            make = self._extern_functions["__temporal_get_metric_meter"]
+            make = self._details.extern_functions["__temporal_get_metric_meter"]
             meter = make().with_additional_attributes(
                 {
                     "namespace": self._info.namespace,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import temporalio.common
 import temporalio.workflow
-from temporalio.workflow import ContinueAsNewError
+from temporalio.workflow import ContinueAsNewError, Info
 
 from ._event_loop import WorkflowBeingEvictedError, WorkflowLoop
 from ._interceptor import WorkflowInboundInterceptor, WorkflowOutboundInterceptor
@@ -53,11 +53,13 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         _cancels_out: dict[int, asyncio.Future[None]]
         _nexus_operations: dict[int, NexusOperationHandleImpl]
 
-    _inbound: WorkflowInboundInterceptor
-    _outbound: WorkflowOutboundInterceptor
+    if TYPE_CHECKING:
+        _inbound: WorkflowInboundInterceptor
+        _outbound: WorkflowOutboundInterceptor
 
     # Most runs leave most of these as they are
     _random: Optional[random.Random] = None  # made when first asked for
+    _config_failure_types: Optional[tuple[type[BaseException], ...]] = None  # of a dynamic workflow
     _args: Sequence[Any] = ()
     _headers: Mapping[str, Any] = MappingProxyType({})
     _run_task: Optional[asyncio.Task[None]] = None
@@ -71,21 +73,18 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
     _deployment_version: Optional[Message] = None
 
     def __init__(self, det: WorkflowInstanceDetails) -> None:
-        self._defn = det.defn
-        self._info = det.info
-        self._converter = det.payload_converter_factory()
-        self._failure_converter = det.failure_converter_class()
-        self._extern_functions = det.extern_functions
-        self._patch_activation_callback = det.patch_activation_callback
+        self._details = det
+        self._defn = defn = det.defn
         self._disable_eager_activities = det.disable_eager_activity_execution
-        self._last_completion_result = det.last_completion_result
-        self._last_failure = det.last_failure
-        self._failure_types: tuple[type[BaseException], ...] = tuple(det.worker_level_failure_exception_types)
-        self._own_failure_types: tuple[type[BaseException], ...] = tuple(det.defn.failure_exception_types)
-        self._versioning_behavior = int(det.defn.versioning_behavior or 0)
-        self._default_flags = det.default_workflow_logic_flags
+        if defn.versioning_behavior:
+            self._versioning_behavior = int(defn.versioning_behavior)
         self._seed = det.randomness_seed
-        self._may_batch = SINGLE_BATCH in self._default_flags
+        if SINGLE_BATCH in det.default_workflow_logic_flags:
+            self._may_batch = True
+
+    @property
+    def _info(self) -> Info:
+        return self._details.info
 
     def _on_workflow_error(self, err: BaseException) -> None:
         """Makes of an exception of the workflow's code what it means: a command, or a failed task."""
@@ -100,17 +99,11 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         except (Exception, asyncio.CancelledError, ContinueAsNewError) as err:
             self._on_workflow_error(err)
 
-    def _guard_sync(self, fn: Callable[..., None], *args: Any) -> None:
-        try:
-            fn(*args)
-        except (Exception, ContinueAsNewError) as err:
-            self._on_workflow_error(err)
-
     def _has_flag(self, flag: _WorkflowLogicFlag) -> bool:
         """Whether a flag is in force. Outside of replay a default one is from now on."""
         if flag in self._known_flags:
             return True
-        if self._is_replaying or flag not in self._default_flags:
+        if self._is_replaying or flag not in self._details.default_workflow_logic_flags:
             return False
         self._known_flags.add(flag)
         self._used_flags.append(int(flag))
