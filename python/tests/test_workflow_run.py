@@ -609,3 +609,121 @@ def test_warnings_as_errors_fail_the_task(driver: type[Driver]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "failure" in d.activate(signal("finish"))
+
+
+@workflow.defn
+class Replaces:
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    @workflow.run
+    async def run(self) -> list[Any]:
+        await workflow.wait_condition(lambda: "end" in self.got)
+        return self.got
+
+    @workflow.signal
+    def note(self, *what: str) -> None:
+        self.got.append(["first", workflow.all_handlers_finished(), *what])
+
+    @workflow.signal
+    def replace(self) -> None:
+        workflow.set_signal_handler("note", lambda *what: self.got.append(["second", *what]))
+
+    @workflow.signal
+    def end(self) -> None:
+        self.got.append("end")
+
+    @workflow.query
+    def finished(self) -> bool:
+        return workflow.all_handlers_finished()
+
+
+@pytest.mark.parametrize("args", [(), ('"a"',)], ids=["bare", "with an argument"])
+def test_a_handler_that_a_signal_before_replaced_does_not_run(driver: type[Driver], args: tuple[str, ...]) -> None:
+    d = driver(Replaces)
+    d.start()
+    d.commands(signal("note", *args), signal("replace"), signal("note", *args))
+    (command,) = d.commands(query("finished"))
+    assert command["respond_query"]["succeeded"] == payload("true")
+    (command,) = d.commands(signal("note", *args), signal("end"))
+    said = [json.loads(a) for a in args]
+    assert json.loads(command["complete_workflow"]["result"]["data"]) == [
+        ["first", False, *said], ["second", *said], ["second", *said], "end",
+    ]  # fmt: skip
+    other = driver(Replaces)
+    other.start()
+    (command,) = other.commands(signal("note", *args), signal("end"))
+    assert json.loads(command["complete_workflow"]["result"]["data"]) == [["first", False, *said], "end"]
+
+
+@workflow.defn
+class Conditions:
+    def __init__(self) -> None:
+        self.n = 0
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        names = ["a", "b", "c", "d"]
+        done: list[str] = []
+        waits = [asyncio.create_task(self.wait(name, done)) for name in names]
+        await asyncio.gather(*waits)
+        return done
+
+    async def wait(self, name: str, done: list[str]) -> None:
+        def is_due() -> bool:
+            if name == "c" and self.n == 2:
+                raise ApplicationError("no more")
+            return self.n > {"a": 2, "b": 0, "c": 5, "d": 0}[name]
+
+        try:
+            await workflow.wait_condition(is_due)
+            done.append(name)
+        except ApplicationError as err:
+            done.append(err.message)
+
+    @workflow.signal
+    def bump(self) -> None:
+        self.n += 1
+
+
+def test_conditions_are_asked_in_order_and_what_one_raises_is_raised_where_it_is_awaited(driver: type[Driver]) -> None:
+    d = driver(Conditions)
+    assert d.start() == [] and len(d.run._conditions) == 4
+    assert d.commands(signal("bump")) == [] and len(d.run._conditions) == 2
+    assert d.commands(signal("bump")) == [] and len(d.run._conditions) == 1
+    (command,) = d.commands(signal("bump"))
+    assert json.loads(command["complete_workflow"]["result"]["data"]) == ["b", "d", "no more", "a"]
+
+
+@workflow.defn
+class RefusesToBegin:
+    def __init__(self) -> None:
+        raise ApplicationError("not today")
+
+    @workflow.run
+    async def run(self) -> None: ...
+
+    @workflow.signal
+    def poke(self) -> None:
+        raise AssertionError("there is no workflow")
+
+
+@pytest.mark.parametrize("args", [(), ("1",)], ids=["bare", "with an argument"])
+def test_a_signal_for_a_workflow_whose_constructor_failed_it_is_lost_with_it(
+    driver: type[Driver], args: tuple[str, ...]
+) -> None:
+    (command,) = driver(RefusesToBegin).start(signal("poke", *args))
+    assert command["fail_workflow"]["failure"]["message"] == "not today"
+
+
+def test_what_is_no_activation_is_refused_and_an_unknown_job_fails_the_task(driver: type[Driver]) -> None:
+    d = driver(Hello, '"x"')
+    d.start()
+    for wrong in (None, [], {}, {"jobs": []}):
+        with pytest.raises(TypeError):
+            d.run.activate(wrong)  # type: ignore[arg-type]
+    for jobs in ([{"dance": {}}], [{"dance": {}}, signal("x")], [{}], [{"a": 1, "b": 2}], [5], 5):
+        completion = d.run.activate({"run_id": "run", "jobs": jobs})  # type: ignore[arg-type]
+        assert completion["failure"] and "commands" not in completion
+    assert asyncio._get_running_loop() is None and d.run.get_thread_id() is None
+    assert kinds(d.commands(resolved(1, completed={"result": payload('"y"')}))) == ["complete_workflow"]

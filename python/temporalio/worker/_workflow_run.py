@@ -76,6 +76,7 @@ class WorkflowRun(Handlers):
     Thread: one at a time, whichever of the executor's has the activation.
     """
 
+    _is_made = False  # or its constructor has failed the workflow
     _inbound: Any = _Made(lambda run: RootInbound(run))
     _outbound: Any = _Made(lambda run: RootOutbound(run))
 
@@ -150,13 +151,14 @@ class WorkflowRun(Handlers):
 
     def _ensure_object(self, jobs: Sequence[Message]) -> None:
         """Makes the workflow's object before the first handler or the run method sees it."""
-        if self._object is not None:
+        if self._is_made:
             return
         for job in jobs:
             if "initialize_workflow" in job:
                 break
         else:
             raise RuntimeError("an activation came before the run was initialized")
+        self._is_made = True
         contextvars.copy_context().run(self._make_object_or_fail, job["initialize_workflow"])
 
     def _make_object_or_fail(self, init: Message) -> None:
