@@ -402,6 +402,25 @@ def test_cancelling_while_a_child_starts_is_not_held_up_by_it(driver: type[Drive
     assert kinds(d.commands({"cancel_workflow": {}})) == ["cancel_child", "cancel_workflow_execution"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (frozenset(), "complete_workflow"),
+        (frozenset({_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH}), "cancel_workflow_execution"),
+    ],
+)
+def test_the_child_that_completed_in_the_same_task_as_the_cancellation(
+    driver: type[Driver], flags: Any, expected: str, order: int
+) -> None:
+    d = driver(Parent, default_workflow_logic_flags=flags)
+    d.start()
+    d.commands({"resolve_child_start": {"seq": 1, "run_id": "r"}})
+    d.commands({"resolve_signal_external": {"seq": 1}})
+    jobs = [{"cancel_workflow": {}}, {"resolve_child": {"seq": 1, "completed": {"result": payload('"done"')}}}]
+    assert kinds(d.commands(*jobs[::order])) == [expected]
+
+
 @workflow.defn
 class Handlers:
     def __init__(self) -> None:

@@ -40,7 +40,6 @@ from ._workflow_instance import (
     PatchActivationInput,
     WorkflowInstance,
     WorkflowInstanceDetails,
-    _WorkflowLogicFlag,
     logger,
 )
 from ._workflow_state import SINGLE_BATCH
@@ -139,7 +138,7 @@ class WorkflowRun(Handlers):
 
     def _run_as_single_batch(self, jobs: Sequence[Message]) -> bool:
         """Applies all jobs before anything runs, if this history wants it so."""
-        if not self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH):
+        if not self._is_single_batch():
             return False
         ordered = sorted(jobs, key=lambda job: _JOBS[next(iter(job))][0])
         self._ensure_object(jobs)

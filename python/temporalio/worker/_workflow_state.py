@@ -43,7 +43,7 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         _patches_in_history: set[str]
         _patches: dict[str, bool]
         _activation: Message
-        _memo: Mapping[str, Any]
+        _memo: dict[str, Any]
         _seed_callbacks: list[Callable[[int], None]]
         _seqs: dict[str, int]
         # What has been started and not answered, by seq
@@ -118,3 +118,5 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
             self._used_flags.append(int(flag))
         return True
 
+    def _is_single_batch(self) -> bool:
+        return self._has_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH)
