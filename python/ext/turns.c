@@ -128,11 +128,8 @@ static PyObject *turns_call_soon(PyObject *object, PyObject *const *args, Py_ssi
     struct turns *self = (struct turns *)object;
     PyObject *context = NULL;
     if (!read_context(args, count, names, &context)) return NULL;
-    if (self->is_read_only && !self->is_evicting) { /* unwinding schedules wake-ups too, and those must run */
-        PyObject *done = PyObject_CallMethod(object, "_assert_not_read_only", "s", "schedule task");
-        if (done == NULL) return NULL;
-        Py_DECREF(done);
-    }
+    if (self->is_read_only && !self->is_evicting) /* unwinding schedules wake-ups too, and those must run */
+        return PyObject_CallMethod(object, "_refuse", "s", "schedule task");
     bool is_step = context != NULL && step_type != NULL && Py_TYPE(args[0]) == step_type;
     PyObject *call = turns_call_with(context, args, count);
     if (call == NULL) return NULL;
@@ -203,6 +200,39 @@ static PyObject *turns_are_waiting(PyObject *object, PyObject *unused)
 {
     (void)unused;
     return PyBool_FromLong(((struct turns *)object)->count != 0);
+}
+
+static PyObject *turns_assert_not_read_only(PyObject *object, PyObject *action)
+{
+    const struct turns *self = (struct turns *)object;
+    if (self->is_read_only || self->is_evicting) return PyObject_CallMethod(object, "_refuse", "O", action);
+    Py_RETURN_NONE;
+}
+
+/* ---- tasks --------------------------------------------------------------------------------------------------------- */
+
+static PyObject *turns_track(PyObject *object, PyObject *task)
+{
+    static PyObject *add_callback;
+    if (add_callback == NULL && (add_callback = PyUnicode_InternFromString("add_done_callback")) == NULL) return NULL;
+    PyObject *tasks = PyObject_GetAttrString(object, "_tasks"), *untrack = PyObject_GetAttrString(object, "_untrack");
+    /* A run that is dropped with its worker leaves tasks behind: that is no news */
+    bool ok = tasks != NULL && untrack != NULL && PyDict_SetItem(tasks, task, Py_None) == 0 &&
+              PyObject_SetAttrString(task, "_log_destroy_pending", Py_False) == 0;
+    PyObject *done = ok ? PyObject_CallMethodObjArgs(task, add_callback, untrack, NULL) : NULL;
+    Py_XDECREF(tasks);
+    Py_XDECREF(untrack);
+    return done;
+}
+
+static PyObject *turns_untrack(PyObject *object, PyObject *task)
+{
+    PyObject *tasks = ((struct turns *)object)->lazy[LAZY_TASKS];
+    if (tasks != NULL && PyDict_DelItem(tasks, task) != 0) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError)) return NULL;
+        PyErr_Clear(); /* the run has left the cache meanwhile */
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *turns_get_debug(PyObject *object, PyObject *unused)
@@ -343,6 +373,9 @@ bool ext_turns_add(PyObject *module)
         METHOD("get_debug", turns_get_debug, METH_NOARGS, "False."),
         METHOD("_soon", turns_soon, METH_FASTCALL, "As call_soon, for what is never cancelled."),
         METHOD("_push_handle", turns_push_handle, METH_O, "A handle's callback runs in its turn, unless it is cancelled first."),
+        METHOD("_assert_not_read_only", turns_assert_not_read_only, METH_O, "Calls _refuse, which raises, when nothing may be done."),
+        METHOD("_track", turns_track, METH_O, "Keeps a task in _tasks until it is done."),
+        METHOD("_untrack", turns_untrack, METH_O, "It is done."),
         METHOD("_run_turns", turns_run, METH_NOARGS, "Runs callbacks until none waits. What one raises is passed on."),
         METHOD("_turns_wait", turns_are_waiting, METH_NOARGS, "Whether any callback waits."),
         METHOD("_prepare", turns_prepare, METH_VARARGS | METH_STATIC, "Once: the type of task steps, or None, and the class of handles."),

@@ -199,6 +199,10 @@ class Turns:
         """What applies each job, with its group, and what a handler may raise that concerns the workflow."""
     def _run_until_idle(self, check_conditions: bool = True) -> None:
         """Runs callbacks until there are none and no condition has become true."""
+    def _assert_not_read_only(self, action: str) -> None:
+        """Calls _refuse, which raises, when nothing may be done: in a read-only function, or when the run leaves the cache."""
+    def _track(self, task: asyncio.Task[Any]) -> None:
+        """Keeps a task in _tasks until it is done, and its end from being news when the run is dropped before."""
     def _soon_signal(self, name: str, args: tuple[Any, ...]) -> bool:
         """Runs a signal's handler in its turn; False when the handler needs a task."""
     @staticmethod

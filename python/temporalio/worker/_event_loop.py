@@ -14,7 +14,7 @@ import sys
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from temporalio._core import Turns
 from temporalio.workflow import ReadOnlyContextError
@@ -98,11 +98,11 @@ class WorkflowLoop(Turns, asyncio.AbstractEventLoop):  # type: ignore[misc]
         finally:
             self._read_only = before
 
-    def _assert_not_read_only(self, action: str) -> None:
+    def _refuse(self, action: str) -> NoReturn:
+        """Called by _assert_not_read_only when it is, or when the run is leaving the cache."""
         if self._is_evicting:
             raise WorkflowBeingEvictedError("the workflow is leaving the cache")
-        if self._read_only:
-            raise ReadOnlyContextError(f"While in read-only function, action attempted: {action}")
+        raise ReadOnlyContextError(f"While in read-only function, action attempted: {action}")
 
     def _evict_tasks(self) -> list[asyncio.Task[Any]]:
         """Unwinds every coroutine. Returns the tasks that would not end."""
@@ -179,15 +179,6 @@ class WorkflowLoop(Turns, asyncio.AbstractEventLoop):  # type: ignore[misc]
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, **kwargs)  # type: ignore[arg-type]
         self._track(task)
         return task
-
-    def _track(self, task: asyncio.Task[Any]) -> None:
-        self._tasks[task] = None
-        # A run that is dropped with its worker leaves tasks behind: that is no news
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        task.add_done_callback(self._untrack)
-
-    def _untrack(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
 
     def get_exception_handler(self) -> Optional[Callable[..., Any]]:
         return self._exception_handler
