@@ -299,9 +299,15 @@ static bool begin(struct turns *self, PyObject *act)
     Py_CLEAR(self->lazy[LAZY_COMMANDS]);
     Py_CLEAR(self->lazy[LAZY_USED_FLAGS]);
     Py_CLEAR(self->task_error);
+    PyObject *version = PyDict_GetItemWithError(act, keys[KEY_VERSION]), *flags = PyDict_GetItemWithError(act, keys[KEY_FLAGS]);
+    if (version != NULL && !is_empty_dict(version)) {
+        before = self->deployment_version;
+        Py_INCREF(version);
+        self->deployment_version = version;
+        Py_XDECREF(before);
+    }
     if (PyErr_Occurred()) return false;
-    if (PyDict_GetItemWithError(act, keys[KEY_VERSION]) == NULL && PyDict_GetItemWithError(act, keys[KEY_FLAGS]) == NULL) return !PyErr_Occurred();
-    return call_method((PyObject *)self, "_note_activation", act, NULL);
+    return flags == NULL || call_method((PyObject *)self, "_note_flags", flags, NULL);
 }
 
 /* The commands, used flags and versioning behavior go into the completion. */

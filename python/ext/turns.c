@@ -329,6 +329,7 @@ static int turns_traverse(PyObject *object, visitproc visit, void *arg)
         Py_VISIT(turn->handle);
     }
     Py_VISIT(self->object);
+    Py_VISIT(self->deployment_version);
     Py_VISIT(self->task_error);
     Py_VISIT(self->plain_signals);
     for (int l = 0; l < LAZY_COUNT; l++) Py_VISIT(self->lazy[l]);
@@ -344,6 +345,7 @@ static int turns_clear(PyObject *object)
         Py_XDECREF(turn.handle);
     }
     Py_CLEAR(self->object);
+    Py_CLEAR(self->deployment_version);
     Py_CLEAR(self->task_error);
     Py_CLEAR(self->plain_signals);
     for (int l = 0; l < LAZY_COUNT; l++) Py_CLEAR(self->lazy[l]);
@@ -395,6 +397,7 @@ bool ext_turns_add(PyObject *module)
         {"_thread_id", T_ULONG, offsetof(struct turns, thread_id), 0, "That runs the activation; 0: none does."},
         {"_signal_count", T_PYSSIZET, offsetof(struct turns, signal_count), READONLY, "Plain handlers at work."},
         {"_object", T_OBJECT, offsetof(struct turns, object), 0, "The workflow's object."},
+        {"_deployment_version", T_OBJECT, offsetof(struct turns, deployment_version), 0, "That completes the task, a message."},
         {"_task_error", T_OBJECT, offsetof(struct turns, task_error), 0, "Why the task fails."},
         {"_plain_signals", T_OBJECT, offsetof(struct turns, plain_signals), 0, "Handlers that need no task, by name; None: to be found out."},
         {NULL},

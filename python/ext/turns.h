@@ -39,6 +39,7 @@ struct turns {
     unsigned long thread_id;   /* that runs the activation; 0: none does */
     Py_ssize_t signal_count;   /* of plain handlers that have been started and not been told to have ended */
     PyObject *object;          /* the workflow's; NULL or None: not made yet. All owned. */
+    PyObject *deployment_version; /* that completes the task; NULL or None: not known */
     PyObject *task_error;      /* why the task fails; NULL or None: it does not */
     PyObject *plain_signals;   /* a dict, the handlers that need no task by name; NULL or None: not found out yet */
     PyObject *lazy[LAZY_COUNT];

@@ -181,6 +181,7 @@ class Turns:
     _thread_id: int
     _signal_count: int
     _object: Any
+    _deployment_version: Optional[Message]
     _task_error: Optional[BaseException]
     _plain_signals: Optional[dict[str, Callable[..., Any]]]
 

@@ -262,13 +262,14 @@ static void fill_activation(struct run *run, pb_core_Activation *a)
     a->target_deployment_version_changed = run->target_version_changed;
     struct str name = run->is_replaying ? run->deployment_name : run->options->deployment_name;
     struct str build_id = run->is_replaying ? run->build_id : run->options->build_id;
-    if (!str_is_empty(name) || !str_is_empty(build_id)) {
+    bool is_news = run->is_replaying || !run->is_version_told;
+    if (is_news && (!str_is_empty(name) || !str_is_empty(build_id))) {
         a->deployment_version = pb_new(arena, pb_deployment_WorkerDeploymentVersion);
         a->deployment_version->deployment_name = name;
         a->deployment_version->build_id = build_id;
     }
+    run->is_version_told = !run->is_replaying;
     TAKE_ARRAY(a, available_sdk_flags, run, lang_flags);
-    a->last_sdk_version = run->sdk_version;
 }
 
 static void emit(struct run *run, pb_core_Job **jobs, size_t count, struct buf *activation)

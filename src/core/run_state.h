@@ -122,6 +122,7 @@ struct run {
     struct run_task *task;                /* the current one */
     struct feed feed;
     bool is_at_task;                      /* events up to a workflow task's start were applied and it is not over yet */
+    bool is_version_told;                 /* the SDK knows the version that completes tasks from now on */
     bool is_replaying;                    /* that workflow task was completed in history */
     bool is_activation_out, is_query_out, is_query_answered, are_queries_asked, is_heartbeat_due, is_fetching;
     bool is_matching;                     /* events are those of commands */

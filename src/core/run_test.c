@@ -566,6 +566,31 @@ TEST(each_activation_names_the_build_that_completed_its_workflow_task)
     fixture_fini(&f);
 }
 
+TEST(the_build_that_completes_new_workflow_tasks_is_named_once)
+{
+    struct fixture f;
+    fixture_init(&f, "hello.json");
+    f.options.is_replayer = false;
+    f.options.build_id = STR("mine");
+    pb_history_History part = {0};
+    pb_ws_PollWorkflowTaskQueueResponse poll = {.history = &part};
+    for (size_t n = 0; n < 2; n++) {
+        pb_core_Activation *a;
+        PB_SET_ARRAY(&part, events, f.history->events + 3 * n, n == 0 ? 3 : 6);
+        poll.started_event_id = n == 0 ? 3 : 9;
+        add_task(&f, &poll);
+        buf_clear(&f.activation);
+        check_int(run_step(f.run, (instant){NS_PER_S}, &f.activation), RUN_ACTIVATE);
+        check(PB_DECODE(&f.arena, buf_view(&f.activation), pb_core_Activation, &a) == ERR_NONE);
+        check((a->deployment_version != NULL) == (n == 0));
+        if (n == 0) check_str(a->deployment_version->build_id, "mine");
+        check(answer(&f) == ERR_NONE);
+        check_int(run_step(f.run, (instant){NS_PER_S}, &f.activation), RUN_RESPOND);
+        run_task_done(f.run, 0);
+    }
+    fixture_fini(&f);
+}
+
 TEST(the_seed_of_a_run_id_is_that_of_the_official_sdks)
 {
     check(run_seed(STR("01a1fc09-0523-7371-b539-0f6c9039facc")) == UINT64_C(18443004982969573157));

@@ -106,13 +106,10 @@ class WorkflowRun(Handlers):
     def get_info(self) -> Info:
         return self._info
 
-    def _note_activation(self, act: Message) -> None:
-        """What few activations say."""
-        if "deployment_version" in act:
-            self._deployment_version = act["deployment_version"] or self._deployment_version
-        if "available_sdk_flags" in act:
-            self._known_flags.update(act["available_sdk_flags"])
-            self._may_batch = self._may_batch or SINGLE_BATCH in self._known_flags
+    def _note_flags(self, flags: Sequence[int]) -> None:
+        """Those that history says are in force."""
+        self._known_flags.update(flags)
+        self._may_batch = self._may_batch or SINGLE_BATCH in self._known_flags
 
     def _fail_task(self, err: Exception, completion: Message) -> None:
         self._commands = []

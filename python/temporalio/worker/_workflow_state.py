@@ -53,7 +53,6 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
         _cancels_out: dict[int, asyncio.Future[None]]
         _nexus_operations: dict[int, NexusOperationHandleImpl]
 
-    if TYPE_CHECKING:
         _inbound: WorkflowInboundInterceptor
         _outbound: WorkflowOutboundInterceptor
 
@@ -70,7 +69,6 @@ class RunState(WorkflowLoop, WorkflowInstance, temporalio.workflow._Runtime):
     _metric_meter: Optional[temporalio.common.MetricMeter] = None
     _in_query = False
 
-    _deployment_version: Optional[Message] = None
 
     def __init__(self, det: WorkflowInstanceDetails) -> None:
         self._details = det
