@@ -45,21 +45,17 @@ err workflow_started(struct run *run, const event_t *e)
     TAKE_PAYLOADS(job, arguments, a->input);
     job->randomness_seed = run_seed(seed_id);
     if (a->header != NULL) TAKE_MAP(job, headers, a->header, fields);
-    job->identity = a->identity;
     job->task_queue = run->task_queue;
     job->parent = workflow_ref(&run->scratch, a->parent_workflow_namespace, a->parent_workflow_execution);
     job->root = workflow_ref(&run->scratch, STR_EMPTY, a->root_workflow_execution);
     job->continued_from_run_id = a->continued_execution_run_id;
     job->first_execution_run_id = a->first_execution_run_id;
     job->original_execution_run_id = a->original_execution_run_id;
-    job->continued_initiator = a->initiator;
     job->continued_failure = a->continued_failure;
     TAKE_PAYLOADS(job, last_completion_result, a->last_completion_result);
     job->execution_timeout = a->workflow_execution_timeout;
     job->run_timeout = a->workflow_run_timeout;
     job->task_timeout = a->workflow_task_timeout;
-    job->execution_expiration_time = a->workflow_execution_expiration_time;
-    job->first_task_backoff = a->first_workflow_task_backoff;
     job->attempt = a->attempt;
     job->cron_schedule = a->cron_schedule;
     job->retry_policy = a->retry_policy;
@@ -76,9 +72,7 @@ err workflow_signaled(struct run *run, const event_t *e)
     pb_core_SignalWorkflow *job = RUN_JOB(run, JOBS_INBOUND, signal_workflow, SignalWorkflow);
     job->signal_name = a->signal_name;
     TAKE_PAYLOADS(job, input, a->input);
-    job->identity = a->identity;
     if (a->header != NULL) TAKE_MAP(job, headers, a->header, fields);
-    job->event_id = e->event_id;
     return ERR_NONE;
 }
 
