@@ -12,7 +12,7 @@ enum group { GROUP_PATCHES, GROUP_SIGNALS, GROUP_REST, GROUP_QUERIES, GROUP_COUN
 /* Of the process; set by activate_prepare. */
 static PyObject *jobs_table;      /* by variant: (group, what applies it) */
 static PyObject *handler_errors;  /* exceptions of a handler that concern the workflow, not the worker */
-static PyObject *get_loop, *set_loop; /* asyncio._get_running_loop, _set_running_loop */
+static PyObject *set_loop;        /* asyncio._set_running_loop */
 
 enum key { KEY_RUN_ID, KEY_JOBS, KEY_TIMESTAMP, KEY_REPLAYING, KEY_VERSION, KEY_FLAGS, KEY_COMMANDS, KEY_USED_FLAGS, KEY_BEHAVIOR, KEY_SIGNAL, KEY_NAME, KEY_INPUT, KEY_DONE, KEY_COUNT };
 static PyObject *keys[KEY_COUNT];
@@ -328,12 +328,12 @@ static bool put_results(struct turns *self, PyObject *completion)
     return ok;
 }
 
-/* Everything between the two settings of the running loop. */
+/* Everything between the two settings of the running loop. What it was before is not asked for: that is a system call. */
 static bool run_on_loop(struct turns *self, PyObject *act)
 {
     PyObject *jobs = PyDict_GetItemWithError(act, keys[KEY_JOBS]), *none = NULL;
     if (jobs == NULL && (PyErr_Occurred() || (none = PyList_New(0)) == NULL)) return false;
-    PyObject *outer = PyObject_CallNoArgs(get_loop), *set = outer != NULL ? PyObject_CallFunctionObjArgs(set_loop, (PyObject *)self, NULL) : NULL;
+    PyObject *set = PyObject_CallFunctionObjArgs(set_loop, (PyObject *)self, NULL);
     bool ok = set != NULL;
     if (ok) {
         self->thread_id = PyThread_get_thread_ident();
@@ -341,12 +341,11 @@ static bool run_on_loop(struct turns *self, PyObject *act)
         self->thread_id = 0;
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
-        PyObject *reset = PyObject_CallFunctionObjArgs(set_loop, outer, NULL);
+        PyObject *reset = PyObject_CallFunctionObjArgs(set_loop, Py_None, NULL);
         Py_XDECREF(reset);
         PyErr_Restore(type, value, traceback);
     }
     Py_XDECREF(none);
-    Py_XDECREF(outer);
     Py_XDECREF(set);
     return ok;
 }
@@ -392,20 +391,19 @@ bool activate_prepare(PyObject *jobs, PyObject *errors)
         if ((keys[k] = PyUnicode_InternFromString(names[k])) == NULL) return false;
     PyObject *asyncio = PyImport_ImportModule("asyncio");
     if (asyncio == NULL) return false;
-    get_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
     set_loop = PyObject_GetAttrString(asyncio, "_set_running_loop");
     Py_DECREF(asyncio);
     Py_INCREF(jobs);
     jobs_table = jobs;
     Py_INCREF(errors);
     handler_errors = errors;
-    return get_loop != NULL && set_loop != NULL;
+    return set_loop != NULL;
 }
 
 #define METHOD(name, function, flags, doc) {name, (PyCFunction)(void (*)(void))(function), flags, doc}
 
 PyMethodDef activate_methods[] = {
-    METHOD("activate", activate, METH_O, "Takes an activation, lets the workflow run until it can go no further, and returns the completion."),
+    METHOD("activate", activate, METH_O, "Takes an activation, lets the workflow run until it can go no further, and returns the completion. No loop runs on the thread afterwards."),
     METHOD("_run_until_idle", activate_run_until_idle, METH_VARARGS | METH_KEYWORDS, "Runs callbacks until there are none and no condition has become true."),
     METHOD("_soon_signal", activate_soon_signal, METH_FASTCALL, "Runs a signal's handler in its turn; False when the handler needs a task."),
     {NULL},

@@ -194,7 +194,9 @@ class Turns:
     _waiting_signals: dict[str, list[Message]]
 
     def activate(self, act: Message) -> Message:
-        """Takes an activation, lets the workflow run until it can go no further, and returns the completion."""
+        """Takes an activation, lets the workflow run until it can go no further, and returns the completion.
+
+        It is the thread's running loop meanwhile; afterwards the thread has none."""
     @staticmethod
     def _prepare_jobs(jobs: dict[str, tuple[int, Callable[..., None]]], handler_errors: tuple[type[BaseException], ...]) -> None:
         """What applies each job, with its group, and what a handler may raise that concerns the workflow."""

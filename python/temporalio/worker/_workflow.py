@@ -350,16 +350,21 @@ class WorkflowWorker:
 
     def _on_loop_thread(self, instance: WorkflowInstance, act: Message) -> Message:
         """Runs an activation on the event loop's thread, where a debugger has the terminal."""
-        assert self._loop is not None
+        loop = self._loop
+        assert loop is not None
         done: concurrent.futures.Future[Message] = concurrent.futures.Future()
 
         def activate() -> None:
             try:
-                done.set_result(instance.activate(act))
+                try:
+                    completion = instance.activate(act)
+                finally:
+                    asyncio._set_running_loop(loop)
+                done.set_result(completion)
             except BaseException as err:
                 done.set_exception(err)
 
-        self._loop.call_soon_threadsafe(activate, context=contextvars.Context())
+        loop.call_soon_threadsafe(activate, context=contextvars.Context())
         return done.result()
 
     def _failed(self, run_id: str, err: BaseException, prefix: str = "") -> Message:

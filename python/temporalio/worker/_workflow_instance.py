@@ -88,7 +88,8 @@ class WorkflowInstance(ABC):
     def activate(self, act: dict[str, Any]) -> dict[str, Any]:
         """Takes an activation, lets the workflow run until it can go no further, and returns the completion.
 
-        Called on threads of the workflow task executor, one call at a time.
+        Called on threads of the workflow task executor, one call at a time. The thread's running event loop is the workflow's
+        meanwhile; afterwards it has none.
         """
         raise NotImplementedError
 
