@@ -147,6 +147,53 @@ def test_each_activation_has_its_completion(side: Any) -> None:
     assert done == {f"r{n}" for n in range(20)}
 
 
+@workflow.defn(sandboxed=False)
+class LeavesSomethingBehind:
+    unwound = threading.Event()
+
+    @workflow.run
+    async def run(self) -> str:
+        self.task = asyncio.create_task(self.wait())
+        await asyncio.sleep(0)
+        return "done"
+
+    async def wait(self) -> None:
+        try:
+            await workflow.wait_condition(lambda: False)
+        finally:
+            LeavesSomethingBehind.unwound.set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "changes", "has_left"),
+    [
+        ("Quick", {}, {}, True),
+        ("Quick", {"is_replaying": True}, {}, False),
+        ("Quick", {"queries_follow": True}, {}, False),
+        ("Quick", {}, {"disable_safe_eviction": True}, False),
+        ("Quick", {}, {"on_eviction": lambda run_id, job: None}, False),
+        ("LeavesSomethingBehind", {}, {}, False),
+    ],
+)
+def test_a_run_leaves_by_itself_when_its_workflow_has_ended_and_nothing_of_it_is_left(
+    side: Any, kind: str, fields: dict[str, Any], changes: dict[str, Any], has_left: bool
+) -> None:
+    script = Script()
+    worker = side(script, workflows=[Quick, LeavesSomethingBehind], **changes)
+    LeavesSomethingBehind.unwound.clear()
+    init = {"workflow_type": kind, "workflow_id": "w", "randomness_seed": 1}
+    script.activations.put({"run_id": "r", "timestamp": 1, "jobs": [{"initialize_workflow": init}], **fields})
+    worker.activation_waiting()
+    completion = script.completions.get(timeout=60)
+    assert "complete_workflow" in completion["commands"][0]
+    assert completion.get("has_left", False) is has_left and ("r" in worker._running) is not has_left
+    assert not LeavesSomethingBehind.unwound.is_set()
+    if not has_left:
+        evict(script, worker, "r")
+        assert script.completions.get(timeout=60) == {"run_id": "r"}
+        assert worker._running == {} and LeavesSomethingBehind.unwound.is_set() is (kind != "Quick")
+
+
 def test_an_unknown_type_fails_the_task_and_says_what_there_is(side: Any) -> None:
     script = Script()
     start(script, side(script), "Nope", "r")

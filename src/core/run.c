@@ -269,6 +269,7 @@ static void fill_activation(struct run *run, pb_core_Activation *a)
         a->deployment_version->build_id = build_id;
     }
     run->is_version_told = !run->is_replaying;
+    a->queries_follow = run->task->poll->queries_count != 0 && !run->are_queries_asked;
     TAKE_ARRAY(a, available_sdk_flags, run, lang_flags);
 }
 

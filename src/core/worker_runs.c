@@ -510,6 +510,7 @@ err core_worker_complete(struct core_worker *w, struct buf *bytes, instant now)
         return ERR_NONE;
     }
     char *data = bytes->data;
+    bool has_left = completion->has_left && completion->failure == NULL;
     *bytes = (struct buf){0};
     e = run_complete(entry->run, completion, &arena, data, now);
     if (e == ERR_NOT_FOUND) {
@@ -517,6 +518,7 @@ err core_worker_complete(struct core_worker *w, struct buf *bytes, instant now)
         free(data);
         return ERR_INVALID;
     }
+    if (has_left && run_close_kind(entry->run) != 0) entry->is_known = false;
     runs_drive(w, entry, now);
     runs_trim(w, now);
     worker_check_done(w, now);

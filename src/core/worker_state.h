@@ -68,7 +68,7 @@ bool code_is_transient(int code);
 struct entry {
     struct list lru;          /* in worker->lru, the one used last at the end */
     struct run *run;
-    bool is_known;            /* the SDK has had an activation of it */
+    bool is_known;            /* the SDK has had an activation of it, and has not let go of it */
     bool is_fetching;         /* a page of history is on its way */
     bool is_answering;        /* the answer to its task is on its way */
     bool is_evicting, is_removal_out;

@@ -317,6 +317,67 @@ TEST(a_workflow_runs_from_its_first_task_to_its_last)
     fixture_fini(&f);
 }
 
+/* The workflow ends in its first task, and the SDK says that it has let go of the run. */
+static struct core_effect *end_and_leave(struct fixture *f)
+{
+    give_task(f, 1, 3, "r1");
+    check(!activation(f, next(f, EFFECT_ACTIVATION, 0))->queries_follow);
+    pb_core_CompleteWorkflow end = {0};
+    pb_core_Command c = {.variant_case = pb_core_Command_complete_workflow_tag, .complete_workflow = &end}, *commands[] = {&c};
+    complete(f, &(pb_core_Completion){.run_id = STR("r1"), .commands = commands, .commands_count = 1, .has_left = true});
+    return next(f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED);
+}
+
+TEST(a_run_that_has_left_by_itself_is_not_told_to)
+{
+    static const int codes[] = {GRPC_OK, GRPC_INVALID_ARGUMENT, GRPC_NOT_FOUND};
+    for (size_t i = 0; i < countof(codes); i++) {
+        struct fixture f;
+        fixture_init(&f);
+        load(&f, "hello.json");
+        fixture_start(&f);
+        core_worker_called(f.w, end_and_leave(&f)->call_id, codes[i], STR_EMPTY, f.now);
+        check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+        check_int(f.metrics[METRIC_WORKFLOW_COMPLETED], codes[i] == GRPC_OK);
+        check_int(f.metrics[METRIC_SLOTS_USED], 0);
+        check_int(f.metrics[METRIC_STICKY_CACHE_SIZE], 0);
+        give_task(&f, 4, 9, "r1"); /* after all: what it had is gone, so the history is read from its start */
+        check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+        check(next(&f, EFFECT_CALL, CORE_GET_HISTORY) != NULL);
+        fixture_fini(&f);
+    }
+}
+
+TEST(a_run_that_left_at_the_shutdown_holds_up_nobody)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    struct core_effect *call = end_and_leave(&f);
+    core_worker_shutdown(f.w, f.now);
+    check(!core_worker_is_done(f.w));
+    pb_ws_RespondWorkflowTaskCompletedResponse ok = {0};
+    answer(&f, call, &pb_ws_RespondWorkflowTaskCompletedResponse_type, &ok);
+    check(next(&f, EFFECT_ACTIVATION, 0) == NULL);
+    fixture_fini(&f);
+}
+
+TEST(a_run_leaves_only_when_its_workflow_has_ended)
+{
+    struct fixture f;
+    fixture_init(&f);
+    load(&f, "hello.json");
+    fixture_start(&f);
+    give_task(&f, 1, 3, "r1");
+    pb_core_Completion *c = echo_answer(&f.echo, buf_view(&next(&f, EFFECT_ACTIVATION, 0)->bytes), &f.arena);
+    c->has_left = true;
+    complete(&f, c);
+    core_worker_called(f.w, next(&f, EFFECT_CALL, CORE_WORKFLOW_COMPLETED)->call_id, GRPC_NOT_FOUND, STR("late"), f.now);
+    check_int(sdk(&f), REMOVAL_REASON_TASK_NOT_FOUND);
+    fixture_fini(&f);
+}
+
 TEST(the_first_task_may_come_with_the_answer_to_a_start)
 {
     struct fixture f;
@@ -620,9 +681,9 @@ TEST(a_large_answer_to_a_query_fails_no_task)
     pb_ws_PollWorkflowTaskQueueResponse poll = {.task_token = STR("token"), .workflow_execution = &execution, .history = &part,
                                                 .started_event_id = 3, .attempt = 1, .queries = entries, .queries_count = 1};
     answer(&f, next(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), &pb_ws_PollWorkflowTaskQueueResponse_type, &poll);
-    check(next(&f, EFFECT_ACTIVATION, 0) != NULL);
+    check(activation(&f, next(&f, EFFECT_ACTIVATION, 0))->queries_follow);
     complete(&f, &(pb_core_Completion){.run_id = STR("r1")});
-    check(next(&f, EFFECT_ACTIVATION, 0) != NULL);
+    check(!activation(&f, next(&f, EFFECT_ACTIVATION, 0))->queries_follow);
     pb_core_RespondQuery said = {.query_id = STR("q1"), .answer_case = pb_core_RespondQuery_succeeded_tag,
                                  .succeeded = pb_payload_new(&f.arena, STR("json/plain"), STR("\"large\""))};
     pb_core_Command c = {.variant_case = pb_core_Command_respond_query_tag, .respond_query = &said}, *commands[] = {&c};

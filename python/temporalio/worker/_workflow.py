@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 Message = dict[str, Any]
 
 _PUMP_IDLE_SECONDS = 0.05
+_ENDS = frozenset(("complete_workflow", "fail_workflow", "cancel_workflow_execution", "continue_as_new"))
 DEFAULT_DEADLOCK_SECONDS = 2.0
 
 
@@ -113,6 +114,7 @@ class WorkflowWorker:
         self._disable_safe_eviction = disable_safe_eviction
         self._on_fatal = on_fatal
         self._on_eviction = on_eviction
+        self._leaves_at_end = on_eviction is None and not disable_safe_eviction
         self._flags: set[_WorkflowLogicFlag] = set()
         self._deadlock_timeout_seconds = deadlock_limit(debug_mode)
         self._is_debugging = self._deadlock_timeout_seconds is None and bool(debug_mode or os.environ.get("TEMPORAL_DEBUG"))
@@ -321,11 +323,21 @@ class WorkflowWorker:
                 complain(logger, f"The completion of workflow run {run_id} could not be encoded")
                 completion = self._failed(run_id, err, "Failed encoding completion")
         try:
+            if "commands" in completion and self._leaves_at_end and not _ENDS.isdisjoint(completion["commands"][-1]):
+                self._leave(act, completion)
             self._core.complete_activation(completion)  # type: ignore[union-attr]
         except Exception as err:
             # A converter or runner made something that is no message
             complain(logger, f"The completion of workflow run {run_id} could not be sent")
             self._complete({"run_id": run_id, "failure": bare_failure(err, "Failed converting activation completion")})
+
+    def _leave(self, act: Message, completion: Message) -> None:
+        """Lets go of a run whose workflow has just ended. Most have nothing to unwind, and need not be told to leave the cache."""
+        if act.get("is_replaying") or act.get("queries_follow") or self._codec.is_needed:
+            return
+        if self._running[act["run_id"]].leave():
+            del self._running[act["run_id"]]
+            completion["has_left"] = True
 
     def _decode(self, act: Message, run_id: str) -> None:
         try:

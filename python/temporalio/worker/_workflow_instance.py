@@ -112,6 +112,13 @@ class WorkflowInstance(ABC):
         """What is known of the run."""
         raise NotImplementedError
 
+    def leave(self) -> bool:
+        """Asked when the workflow has ended: true when nothing of it is left to unwind, and the run has let go of everything.
+
+        False: it stays as it is, and is told later to leave the cache.
+        """
+        return False
+
     def get_thread_id(self) -> Optional[int]:
         """The thread that runs an activation right now."""
         return None

@@ -176,6 +176,7 @@ class WorkflowRun(Handlers):
         else:
             arg_types = defn.arg_types
             self._args = self._decode_args(init.get("arguments") or (), arg_types)
+        init.pop("arguments", None)  # which may be large, and the rest is kept for the run's Info
         if getattr(vars(defn.cls).get("__init__"), "__temporal_workflow_init", False):
             self._object = defn.cls(*self._args)
         else:
@@ -285,7 +286,17 @@ class WorkflowRun(Handlers):
         if left:
             names = ", ".join(task.get_name() for task in left)
             raise RuntimeError(f"these tasks did not end when the workflow left the cache: {names}")
-        # The run is a knot of references; cut, it goes without waiting for the garbage collector
+        self._cut()
+
+    def leave(self) -> bool:
+        if self._tasks or self._turns_wait():
+            return False
+        self._is_evicting = True
+        self._cut()
+        return True
+
+    def _cut(self) -> None:
+        """The run is a knot of references; cut, it goes without waiting for the garbage collector."""
         self._object = self._run_task = None
         self._seed_callbacks = []
         self._conditions = []

@@ -156,5 +156,8 @@ class _SandboxedInstance(WorkflowInstance):
     def get_info(self) -> temporalio.workflow.Info:
         return self._instance.get_info()
 
+    def leave(self) -> bool:
+        return self._instance.leave()
+
     def get_thread_id(self) -> Optional[int]:
         return self._instance.get_thread_id()
