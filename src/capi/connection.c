@@ -27,11 +27,15 @@ struct connection {
     pthread_mutex_t mutex; /* guards the two below */
     struct headers metadata;
     char *authorization; /* "Bearer …"; NULL: none */
+    atomic_uint version; /* of these two */
     struct str client_name, client_version;
     /* The rest belongs to the runtime's thread. */
     struct grpc_client *client; /* NULL: closed */
     struct list calls;
     struct prng prng;
+    struct arena common_arena;
+    struct grpc_metadata common; /* what a call sends that has no headers of its own, at common_version */
+    unsigned common_version;
     struct instruments { int count, failures, latency; } requests, polls;
 };
 
@@ -52,6 +56,7 @@ struct connection_call {
     duration backoff;
     int retry_count;
     bool is_done;
+    _Alignas(16) char room[]; /* of the arena */
 };
 
 struct connection_retry connection_retry_default(void)
@@ -106,12 +111,24 @@ static struct grpc_metadata assemble(struct connection *c, struct grpc_metadata 
     return out;
 }
 
+/* The same for a call without headers of its own, put together when the connection's have changed. */
+static struct grpc_metadata common_headers(struct connection *c)
+{
+    unsigned version = atomic_load(&c->version); /* read first: what is newer by then is put together once more */
+    if (c->common_version == version) return c->common;
+    arena_reset(&c->common_arena);
+    c->common = assemble(c, (struct grpc_metadata){0}, &c->common_arena);
+    c->common_version = version;
+    return c->common;
+}
+
 void connection_set_metadata(struct connection *connection, struct grpc_metadata metadata)
 {
     struct headers fresh = headers_copy(metadata);
     pthread_mutex_lock(&connection->mutex);
     struct headers old = connection->metadata;
     connection->metadata = fresh;
+    atomic_fetch_add(&connection->version, 1);
     pthread_mutex_unlock(&connection->mutex);
     arena_fini(&old.arena);
 }
@@ -128,6 +145,7 @@ void connection_set_api_key(struct connection *connection, struct str api_key)
     pthread_mutex_lock(&connection->mutex);
     char *old = connection->authorization;
     connection->authorization = fresh;
+    atomic_fetch_add(&connection->version, 1);
     pthread_mutex_unlock(&connection->mutex);
     free(old);
 }
@@ -150,17 +168,16 @@ static void finish_cancelled(struct connection_call *call, const char *why)
 
 static struct str method_of(struct str path)
 {
-    size_t slash = path.size;
-    while (slash > 0 && path.data[slash - 1] != '/') slash--;
-    return str_skip(path, slash);
+    const char *slash = path.size != 0 ? memrchr(path.data, '/', path.size) : NULL;
+    return slash != NULL ? str_skip(path, (size_t)(slash + 1 - path.data)) : path;
 }
 
 static bool is_long_poll(struct str path)
 {
-    static const char *const names[] = {"GetWorkflowExecutionHistory", "UpdateWorkflowExecution", "ExecuteMultiOperation"};
+    static const struct str names[] = {{"GetWorkflowExecutionHistory", 27}, {"UpdateWorkflowExecution", 23}, {"ExecuteMultiOperation", 21}};
     struct str name = method_of(path);
     for (size_t i = 0; i < countof(names); i++)
-        if (str_equal_c(name, names[i])) return true;
+        if (str_equal(name, names[i])) return true;
     return str_starts_with(name, STR("Poll"));
 }
 
@@ -264,7 +281,7 @@ static void attempt(struct connection_call *call)
     if (timeout.ns == 0) timeout = is_long_poll(call->request.path) ? LONG_POLL_TIMEOUT : CALL_TIMEOUT;
     struct grpc_request request = {
         .path = call->request.path, .body = call->request.body, .timeout = timeout, .gzip = c->gzip && call->request.body.size >= GZIP_SIZE_MIN,
-        .metadata = assemble(c, call->request.metadata, &scratch),
+        .metadata = call->request.metadata.count == 0 ? common_headers(c) : assemble(c, call->request.metadata, &scratch),
     };
     call->attempted_at = loop_steady(runtime_loop(c->runtime));
     call->running = grpc_client_call(c->client, &request, on_response, call);
@@ -315,10 +332,21 @@ static void warn_of_size(const struct connection *c, const struct connection_req
     if (size.memo > memo) warn("[TMPRL1103] Attempted to upload memo with size that exceeded the warning limit.", request->path, size.memo, memo);
 }
 
+/* What a call's copy of the request takes, bytes. */
+static size_t room_of(const struct connection_request *request)
+{
+    enum { MORE = 16 }; /* of each piece: its end and what aligns the next */
+    size_t room = request->path.size + request->body.size + 2 * MORE + request->metadata.count * (sizeof(struct grpc_header) + MORE);
+    for (size_t i = 0; i < request->metadata.count; i++) room += request->metadata.headers[i].name.size + request->metadata.headers[i].value.size + 2 * MORE;
+    return (room + MORE - 1) / MORE * MORE;
+}
+
 bool connection_call_start(struct connection *connection, const struct connection_request *request,
                            void (*done)(void *arg, const struct grpc_response *response), void *arg, struct connection_call **out)
 {
-    struct connection_call *call = xcalloc(1, sizeof *call);
+    size_t room = room_of(request);
+    struct connection_call *call = xmalloc(sizeof *call + room);
+    memset(call, 0, sizeof *call);
     warn_of_size(connection, request);
     atomic_init(&call->references, 2); /* the caller's, and that of the call on its way */
     atomic_init(&call->is_cancelled, false);
@@ -328,11 +356,11 @@ bool connection_call_start(struct connection *connection, const struct connectio
     call->timer.fire = retry_now;
     call->start_mail.open = on_start;
     call->cancel_mail.open = on_cancel;
-    arena_init(&call->arena, size_max(256, request->body.size + request->path.size + 128), 0);
+    arena_init_on(&call->arena, call->room, room);
     call->request = *request;
     call->request.path = arena_str(&call->arena, request->path);
     call->request.body = arena_str(&call->arena, request->body);
-    struct grpc_header *headers = arena_array(&call->arena, struct grpc_header, request->metadata.count + 1);
+    struct grpc_header *headers = request->metadata.count != 0 ? arena_array(&call->arena, struct grpc_header, request->metadata.count) : NULL;
     for (size_t i = 0; i < request->metadata.count; i++) {
         headers[i] = (struct grpc_header){arena_str(&call->arena, request->metadata.headers[i].name), arena_str(&call->arena, request->metadata.headers[i].value)};
     }
@@ -382,6 +410,7 @@ static void free_connection(struct connection *c)
     struct runtime *runtime = c->runtime;
     arena_fini(&c->arena);
     arena_fini(&c->metadata.arena);
+    arena_fini(&c->common_arena);
     free(c->authorization);
     pthread_mutex_destroy(&c->mutex);
     free(c);
@@ -489,6 +518,8 @@ err connection_create(struct connection **out, struct runtime *runtime, const st
     c->client_name = arena_str(&c->arena, o->client_name);
     c->client_version = arena_str(&c->arena, o->client_version);
     arena_init(&c->metadata.arena, 0, 0);
+    arena_init(&c->common_arena, 0, 0);
+    atomic_init(&c->version, 0);
     if (runtime_metrics(runtime) != NULL) {
         register_instruments(runtime_metrics(runtime), "request", &c->requests);
         register_instruments(runtime_metrics(runtime), "long_request", &c->polls);

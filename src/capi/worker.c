@@ -3,7 +3,6 @@
 #include "capi/worker.h"
 
 #include "base/log.h"
-#include "base/map.h"
 #include "capi/load.h"
 
 #include <pthread.h>
@@ -16,13 +15,10 @@ enum { WAITING_MS = 10, SAMPLE_MS = 100, STUCK_MS = 100, POLL_TIMEOUT_S = 70 };
 
 /* A call that is out; holds a reference to the worker. */
 struct worker_call {
+    struct list link; /* in worker->calls */
     struct worker *worker;
     uint64_t id;
     struct connection_call *call;
-};
-struct activation {
-    struct list link;
-    struct buf bytes;
 };
 
 struct worker {
@@ -35,8 +31,8 @@ struct worker {
     void *hooks_arg;
     void (*release)(void *arg);
     int references;
-    struct map_u64 calls;          /* by core's id */
-    struct list activations;
+    struct list calls;             /* few; by core's id they are looked for when one is cancelled only */
+    struct list activations;       /* struct core_effect */
     size_t activation_count, out_count, taker_count; /* waiting; being worked on; threads that wait */
     size_t returning_count;        /* threads that have just answered one and will come for the next; at most as many */
     bool is_done, is_dropped, is_started;
@@ -93,19 +89,25 @@ static void carry_call(struct worker *w, struct core_effect *e)
         .timeout = e->is_long_poll ? duration_s(POLL_TIMEOUT_S) : (duration){0},
         .retrying = e->is_long_poll ? CONNECTION_RETRY_FOREVER : e->is_retried ? CONNECTION_RETRY : CONNECTION_ONCE};
     w->references++;
-    map_u64_put(&w->calls, call->id, call);
+    list_push(&w->calls, &call->link);
     if (connection_call_start(w->connection, &request, on_called, call, &call->call)) return;
-    map_u64_remove(&w->calls, call->id); /* the runtime has stopped, and with it everything */
+    list_remove(&call->link); /* the runtime has stopped, and with it everything */
     w->references--;
     free(call);
 }
 
+static void cancel_call(struct worker *w, uint64_t id)
+{
+    list_each(link, &w->calls) {
+        struct worker_call *call = container_of(link, struct worker_call, link);
+        if (call->id == id) connection_call_cancel(call->call);
+    }
+}
+
+/* Takes the effect. */
 static void carry_activation(struct worker *w, struct core_effect *e, struct telling *telling)
 {
-    struct activation *a = xcalloc(1, sizeof *a);
-    a->bytes = e->bytes;
-    e->bytes = (struct buf){0};
-    list_push(&w->activations, &a->link);
+    list_push(&w->activations, &e->link);
     w->activation_count++;
     if (w->taker_count > telling->wake_count) telling->wake_count++;
     else if (w->taker_count + w->out_count + w->returning_count == 0) telling->is_waiting = true;
@@ -116,20 +118,17 @@ static void carry_out(struct worker *w, struct telling *telling)
 {
     struct core_effect *e;
     while ((e = core_worker_take(w->core)) != NULL) {
-        struct worker_call *call;
         switch (e->kind) {
         case EFFECT_CALL:
             carry_call(w, e);
             core_effect_free(e);
             break;
         case EFFECT_CANCEL_CALL:
-            call = map_u64_get(&w->calls, e->call_id);
-            if (call != NULL) connection_call_cancel(call->call);
+            cancel_call(w, e->call_id);
             core_effect_free(e);
             break;
         case EFFECT_ACTIVATION:
             carry_activation(w, e, telling);
-            core_effect_free(e);
             break;
         case EFFECT_ACTIVITY_TASK: /* under the lock, so that a cancel never overtakes its start */
             if (w->hooks.activity_task != NULL) w->hooks.activity_task(w->hooks_arg, buf_view(&e->bytes));
@@ -290,13 +289,8 @@ static void on_end(struct mail *mail)
     loop_timer_stop(loop, &w->sample_timer);
     loop_timer_stop(loop, &w->stuck_timer);
     struct list *link;
-    while ((link = list_pop(&w->activations)) != NULL) {
-        struct activation *a = container_of(link, struct activation, link);
-        buf_fini(&a->bytes);
-        free(a);
-    }
+    while ((link = list_pop(&w->activations)) != NULL) core_effect_free(container_of(link, struct core_effect, link));
     core_worker_destroy(w->core);
-    map_u64_fini(&w->calls);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->mutex);
     arena_fini(&w->arena);
@@ -362,7 +356,7 @@ static void on_called(void *arg, const struct grpc_response *response)
     list_init(&telling.effects);
     enter(w);
     w->references--;
-    map_u64_remove(&w->calls, call->id);
+    list_remove(&call->link);
     core_worker_called(w->core, call->id, (int)response->code, response->code == GRPC_OK ? response->body : response->message, now_wall());
     carry_out(w, &telling);
     if (!runtime_is_own_thread(w->runtime)) wake_takers(w, &telling); /* a replaced connection's thread: see leave */
@@ -447,6 +441,7 @@ err worker_create(struct worker **out, struct connection *connection, struct run
     pthread_cond_init(&w->changed, &steady);
     pthread_condattr_destroy(&steady);
     list_init(&w->activations);
+    list_init(&w->calls);
     w->references = 1;
     w->programmed = INSTANT_NEVER;
     w->retime_mail.open = on_retime;
@@ -511,8 +506,7 @@ static void drop(struct worker *w)
     w->is_dropped = true;
     w->hooks = (struct worker_hooks){0};
     core_worker_shutdown(w->core, now_wall());
-    struct worker_call *call;
-    for (size_t at = 0; (call = map_u64_next(&w->calls, &at, NULL)) != NULL;) connection_call_cancel(call->call);
+    list_each(link, &w->calls) connection_call_cancel(container_of(link, struct worker_call, link)->call);
     pthread_cond_broadcast(&w->changed);
     w->references--;
 }
@@ -576,9 +570,10 @@ static bool take_activation(struct worker *w, struct buf *out)
     }
     leave(w, &telling);
     if (link == NULL) return false;
-    struct activation *a = container_of(link, struct activation, link);
-    *out = a->bytes;
-    free(a);
+    struct core_effect *e = container_of(link, struct core_effect, link);
+    *out = e->bytes;
+    e->bytes = (struct buf){0};
+    core_effect_free(e);
     return true;
 }
 

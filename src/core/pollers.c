@@ -53,7 +53,7 @@ static pb_common_WorkerVersionCapabilities *version_capabilities(const struct co
     return v;
 }
 
-static struct call *poll_workflow(struct core_worker *w, const struct poller *p, struct arena *arena)
+static struct str encode_workflow(const struct core_worker *w, const struct poller *p, struct arena *arena)
 {
     pb_taskqueue_TaskQueue queue = {.name = w->options->task_queue, .kind = TASK_QUEUE_KIND_NORMAL};
     if (p->kind == POLLER_STICKY)
@@ -62,10 +62,10 @@ static struct call *poll_workflow(struct core_worker *w, const struct poller *p,
         .namespace = w->options->namespace, .task_queue = &queue, .identity = w->options->identity,
         .worker_instance_key = w->instance_key, .worker_version_capabilities = version_capabilities(w, arena),
         .deployment_options = worker_deployment(w, arena)};
-    return WORKER_CALL(w, CORE_POLL_WORKFLOW, pb_ws_PollWorkflowTaskQueueRequest, &request, STR_EMPTY);
+    return PB_ENCODE_ARENA(pb_ws_PollWorkflowTaskQueueRequest, &request, arena);
 }
 
-static struct call *poll_activity(struct core_worker *w, struct arena *arena)
+static struct str encode_activity(const struct core_worker *w, struct arena *arena)
 {
     pb_taskqueue_TaskQueue queue = {.name = w->options->task_queue, .kind = TASK_QUEUE_KIND_NORMAL};
     pb_google_DoubleValue rate = {.value = w->options->max_task_queue_activities_per_second};
@@ -74,19 +74,29 @@ static struct call *poll_activity(struct core_worker *w, struct arena *arena)
         .namespace = w->options->namespace, .task_queue = &queue, .identity = w->options->identity,
         .worker_instance_key = w->instance_key, .task_queue_metadata = rate.value > 0 ? &metadata : NULL,
         .worker_version_capabilities = version_capabilities(w, arena), .deployment_options = worker_deployment(w, arena)};
-    return WORKER_CALL(w, CORE_POLL_ACTIVITY, pb_ws_PollActivityTaskQueueRequest, &request, STR_EMPTY);
+    return PB_ENCODE_ARENA(pb_ws_PollActivityTaskQueueRequest, &request, arena);
+}
+
+static struct str encode(struct core_worker *w, const struct poller *p)
+{
+    ARENA_ON_STACK(arena, 1024);
+    struct str bytes = arena_str(&w->arena, p->kind == POLLER_ACTIVITY ? encode_activity(w, &arena) : encode_workflow(w, p, &arena));
+    arena_fini(&arena);
+    return bytes;
 }
 
 static void poll(struct core_worker *w, struct poller *p, uint64_t permit)
 {
-    ARENA_ON_STACK(arena, 512);
-    struct call *call = p->kind == POLLER_ACTIVITY ? poll_activity(w, &arena) : poll_workflow(w, p, &arena);
+    struct buf bytes = {0};
+    bool is_activity = p->kind == POLLER_ACTIVITY;
+    if (str_is_empty(p->request)) p->request = encode(w, p);
+    buf_append_str(&bytes, p->request);
+    struct call *call = worker_call(w, is_activity ? CORE_POLL_ACTIVITY : CORE_POLL_WORKFLOW, &bytes, STR_EMPTY, STR_EMPTY);
     call->poller = p;
     call->permit = permit;
     p->active++;
     static const char *const names[] = {"workflow_task", "sticky_workflow_task", "activity_task"};
     worker_count(w, METRIC_POLLER_COUNT, p->active, str_of(names[p->kind]));
-    arena_fini(&arena);
 }
 
 /* ---- filling ------------------------------------------------------------------------------------------------------- */

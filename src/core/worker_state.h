@@ -54,6 +54,7 @@ struct poller {
     bool is_autoscaling;
     duration backoff;  /* 0: the last poll went well */
     instant retry_at;
+    struct str request; /* encoded: the same in all polls; in the worker's arena, empty before the first */
 };
 void pollers_init(struct core_worker *w);
 void pollers_fill(struct core_worker *w, instant now); /* sends the polls that are wanted and have a slot */

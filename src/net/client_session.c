@@ -206,8 +206,8 @@ static bool read_message(struct client_session *session, struct grpc_client_call
             client_call_set(call, GRPC_INTERNAL, "the answer has more than one message");
             return false;
         }
-        if (call->message.capacity == 0 && call->message_size > 0)
-            buf_reserve(&call->message, size_min(call->message_size, MESSAGE_FIRST_BLOCK));
+        size_t first = size_min(call->message_size, MESSAGE_FIRST_BLOCK);
+        if (call->message.size == 0 && call->message.capacity < first) buf_reserve(&call->message, first);
         size_t n = size_min(data.size, call->message_size - call->message.size);
         buf_append(&call->message, data.data, n);
         data = str_skip(data, n);

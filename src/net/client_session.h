@@ -50,6 +50,7 @@ struct grpc_client_call {
     uint8_t prefix[GRPC_PREFIX_SIZE], prefix_count;
     bool is_compressed, wait_for_ready, was_sent, is_over, is_delivered;
     bool has_status, has_headers, is_gzip, is_content_type_bad, has_message;
+    _Alignas(16) char room[];       /* the arena's first block, of those that grpc_client.c makes */
 };
 
 /* What the owner of a session is told; always from inside client_session_receive or _send. */

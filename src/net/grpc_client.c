@@ -6,7 +6,11 @@
 
 #include <stdlib.h>
 
-enum { DEFAULT_PORT = 7233, ATTEMPTS_MAX = 5, METADATA_MAX = 100 };
+enum {
+    DEFAULT_PORT = 7233, ATTEMPTS_MAX = 5, METADATA_MAX = 100,
+    FREE_CALLS_MAX = 32, CALL_ROOM = 256, FREE_BUF_SIZE_MAX = 4096, /* calls kept for the next ones; bytes for a call's strings, and of each of its buffers */
+    PATHS_MAX = 8,
+};
 
 struct grpc_client {
     struct loop *loop;
@@ -19,6 +23,9 @@ struct grpc_client {
     enum grpc_client_state state;
     struct list waiting, done;
     size_t call_count;
+    struct grpc_client_call *free_calls; /* linked by `arg` */
+    size_t free_call_count;
+    struct buf paths[PATHS_MAX];   /* that were found valid, at places by their size */
     struct loop_defer done_defer;
     struct timer backoff_timer;
     duration backoff;
@@ -36,13 +43,50 @@ static void connect_if_needed(struct grpc_client *client);
 
 /* ---- a call is over */
 
+/* Zeroed, but for the room its buffers have. */
+static struct grpc_client_call *call_make(struct grpc_client *client)
+{
+    struct grpc_client_call *call = client->free_calls;
+    struct buf body = {0}, message = {0};
+    if (call != NULL) {
+        client->free_calls = call->arg;
+        client->free_call_count--;
+        body = call->body;
+        message = call->message;
+    } else {
+        call = xmalloc(sizeof *call + CALL_ROOM);
+    }
+    memset(call, 0, sizeof *call);
+    call->body = body;
+    call->message = message;
+    call->client = client;
+    arena_init_on(&call->arena, call->room, CALL_ROOM);
+    client->call_count++;
+    return call;
+}
+
+static void keep_room(struct buf *buf)
+{
+    if (buf->capacity > FREE_BUF_SIZE_MAX) buf_fini(buf);
+    else buf_clear(buf);
+}
+
 static void call_free(struct grpc_client_call *call)
 {
-    call->client->call_count--;
+    struct grpc_client *client = call->client;
+    client->call_count--;
     timer_stop(&call->timer);
+    arena_fini(&call->arena);
+    if (client->free_call_count < FREE_CALLS_MAX) {
+        keep_room(&call->body);
+        keep_room(&call->message);
+        call->arg = client->free_calls;
+        client->free_calls = call;
+        client->free_call_count++;
+        return;
+    }
     buf_fini(&call->body);
     buf_fini(&call->message);
-    arena_fini(&call->arena);
     free(call);
 }
 
@@ -308,6 +352,18 @@ static void fill_body(struct grpc_client_call *call, const struct grpc_request *
     buf_fini(&small);
 }
 
+/* Few paths come again and again: that they are valid is remembered. */
+static bool path_is_valid(struct grpc_client *client, struct str path)
+{
+    struct buf *known = &client->paths[path.size % PATHS_MAX];
+    if (path.size != 0 && str_equal(buf_view(known), path)) return true;
+    if (!grpc_header_is_valid(STR("x"), path) || !str_starts_with(path, STR("/"))) return false;
+    if (path.size > FREE_BUF_SIZE_MAX) return true;
+    buf_clear(known);
+    buf_append_str(known, path);
+    return true;
+}
+
 static void start(struct grpc_client *client, struct grpc_client_call *call, const struct grpc_request *request)
 {
     if (client->state == GRPC_CLIENT_CLOSED) {
@@ -316,7 +372,7 @@ static void start(struct grpc_client *client, struct grpc_client_call *call, con
         client_call_set(call, GRPC_RESOURCE_EXHAUSTED, "%zu calls are under way already", client->options.in_flight_max);
     } else if (request->body.size > UINT32_MAX / 4) {
         client_call_set(call, GRPC_RESOURCE_EXHAUSTED, "the request has %zu bytes, more than gRPC can carry", request->body.size);
-    } else if (!grpc_header_is_valid(STR("x"), request->path) || !str_starts_with(request->path, STR("/"))) {
+    } else if (!path_is_valid(client, request->path)) {
         client_call_set(call, GRPC_INVALID_ARGUMENT, "the method's path is not valid");
     } else {
         fill_metadata(client, call, request);
@@ -340,16 +396,13 @@ struct grpc_client_call *grpc_client_stream(struct grpc_client *client, const st
                                             void (*on_message)(void *arg, struct str message),
                                             void (*on_done)(void *arg, const struct grpc_response *response), void *arg)
 {
-    struct grpc_client_call *call = xcalloc(1, sizeof *call);
-    call->client = client;
+    struct grpc_client_call *call = call_make(client);
     call->on_message = on_message;
     call->on_done = on_done;
     call->arg = arg;
     call->deadline = INSTANT_NEVER;
     call->wait_for_ready = request->wait_for_ready;
-    arena_init(&call->arena, 960, 0); /* small enough for malloc's quick lists */
     call->path = arena_str(&call->arena, request->path);
-    client->call_count++;
     start(client, call, request);
     return call;
 }
@@ -475,6 +528,13 @@ static void client_free(struct grpc_client *client)
     tls_context_unref(client->tls);
     arena_fini(&client->strings);
     arena_fini(&client->metadata_arena);
+    for (struct grpc_client_call *call; (call = client->free_calls) != NULL;) {
+        client->free_calls = call->arg;
+        buf_fini(&call->body);
+        buf_fini(&call->message);
+        free(call);
+    }
+    for (size_t i = 0; i < countof(client->paths); i++) buf_fini(&client->paths[i]);
     buf_fini(&client->out);
     buf_fini(&client->plain);
     free(client);

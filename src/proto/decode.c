@@ -91,13 +91,22 @@ static void store_varint(void *to, uint8_t kind, uint64_t value)
     }
 }
 
+/* What a message field points to: as it is, or a new one. NULL: out of budget. */
+static inline char *sub_message(struct decoder *d, const struct pb_message *type, char *to)
+{
+    char *sub = *(char **)(void *)to;
+    if (sub != NULL || (sub = take(d, type->size)) == NULL) return sub;
+    *(char **)(void *)to = sub;
+    return memset(sub, 0, type->size);
+}
+
 /* Reads one value of the field's own wire type to `to`; returns the byte behind it, NULL after setting *e. */
-static const uint8_t *read_value(struct decoder *d, const struct pb_field *f, char *to, const uint8_t *p,
-                                 const uint8_t *end, int depth, err *e)
+static inline __attribute__((always_inline)) const uint8_t *read_one(struct decoder *d, const struct pb_field *f, unsigned wire_type, char *to,
+                                                                     const uint8_t *p, const uint8_t *end, int depth, err *e)
 {
     uint64_t n;
     *e = ERR_INVALID;
-    switch (wire_type_of[f->kind]) {
+    switch (wire_type) {
     case WIRE_VARINT:
         if ((p = wire_read_varint(p, end, &n)) != NULL) store_varint(to, f->kind, n);
         return p;
@@ -118,17 +127,15 @@ static const uint8_t *read_value(struct decoder *d, const struct pb_field *f, ch
         return p + n;
     }
     const struct pb_message *type = pb_field_message(f);
-    char *sub = *(char **)(void *)to;
-    if (sub == NULL) {
-        if ((sub = take(d, type->size)) == NULL) {
-            *e = ERR_OVER_BUDGET;
-            return NULL;
-        }
-        memset(sub, 0, type->size);
-        *(char **)(void *)to = sub;
-    }
-    *e = decode_message(d, type, sub, p, p + n, depth + 1);
+    char *sub = sub_message(d, type, to);
+    *e = sub != NULL ? decode_message(d, type, sub, p, p + n, depth + 1) : ERR_OVER_BUDGET;
     return *e == ERR_NONE ? p + n : NULL;
+}
+
+static __attribute__((noinline)) const uint8_t *read_value(struct decoder *d, const struct pb_field *f, char *to, const uint8_t *p,
+                                                           const uint8_t *end, int depth, err *e)
+{
+    return read_one(d, f, wire_type_of[f->kind], to, p, end, depth, e);
 }
 
 /* Room for `more` elements behind the present ones, zeroed. */
@@ -193,30 +200,28 @@ static const uint8_t *read_run(struct decoder *d, char *msg, const struct pb_fie
     }
 }
 
-/* One field of the message; p is behind the tag. */
-static const uint8_t *read_field(struct decoder *d, char *msg, const struct pb_field *f, uint64_t tag, const uint8_t *p,
-                                 const uint8_t *end, int depth, err *e)
+/* A repeated field of the message; p is behind the tag. */
+static const uint8_t *read_repeated(struct decoder *d, char *msg, const struct pb_field *f, uint64_t tag, const uint8_t *p,
+                                    const uint8_t *end, int depth, err *e)
 {
-    switch (f->label) {
-    case PB_REPEATED: case PB_PACKED: case PB_MAP:
-        if ((tag & 7) == WIRE_BYTES && wire_type_of[f->kind] != WIRE_BYTES) {
-            uint64_t n;
-            *e = ERR_INVALID;
-            if ((p = wire_read_varint(p, end, &n)) == NULL || n > (uint64_t)(end - p)) return NULL;
-            *e = read_packed(d, msg, f, p, p + n);
-            return *e == ERR_NONE ? p + n : NULL;
-        }
-        return read_run(d, msg, f, tag, p, end, depth, e);
-    case PB_OPTIONAL: *(bool *)(msg + f->aux) = true; break;
-    case PB_ONEOF: {
+    if ((tag & 7) != WIRE_BYTES || wire_type_of[f->kind] == WIRE_BYTES) return read_run(d, msg, f, tag, p, end, depth, e);
+    uint64_t n;
+    *e = ERR_INVALID;
+    if ((p = wire_read_varint(p, end, &n)) == NULL || n > (uint64_t)(end - p)) return NULL;
+    *e = read_packed(d, msg, f, p, p + n);
+    return *e == ERR_NONE ? p + n : NULL;
+}
+
+/* Notes that a field with a flag or a case of its own is present. */
+static void set_present(char *msg, const struct pb_field *f)
+{
+    if (f->label == PB_OPTIONAL) {
+        *(bool *)(msg + f->aux) = true;
+    } else {
         int32_t *which = (int32_t *)(void *)(msg + f->aux);
         if (*which != (int32_t)f->number) memset(msg + f->offset, 0, size_of_kind[f->kind]);
         *which = (int32_t)f->number;
-        break;
     }
-    default: break;
-    }
-    return read_value(d, f, msg + f->offset, p, end, depth, e);
 }
 
 static err keep_unknown(struct decoder *d, char *msg, const uint8_t *from, const uint8_t *to, size_t *capacity)
@@ -256,12 +261,13 @@ static err decode_message(struct decoder *d, const struct pb_message *type, char
 {
     if (depth > PB_DEPTH_MAX) return ERR_INVALID;
     const uint8_t *unknown = NULL; /* start of a run of unknown fields */
+    const struct pb_field *fields = pb_fields + type->field_first;
     size_t unknown_capacity = 0;
     while (p < end) {
         const uint8_t *start = p;
         uint64_t tag;
         if ((p = wire_read_varint(p, end, &tag)) == NULL || tag > UINT32_MAX || tag >> 3 == 0) return ERR_INVALID;
-        const struct pb_field *f = pb_field_find(type, (uint32_t)tag >> 3);
+        const struct pb_field *f = (tag >> 3) - 1 < type->dense_count ? &fields[(tag >> 3) - 1] : pb_field_find(type, (uint32_t)tag >> 3);
         bool is_known = f != NULL && ((tag & 7) == wire_type_of[f->kind] ||
                                       ((tag & 7) == WIRE_BYTES && pb_is_repeated(f) && wire_type_of[f->kind] != WIRE_BYTES));
         if (!is_known) {
@@ -272,7 +278,13 @@ static err decode_message(struct decoder *d, const struct pb_message *type, char
         if (unknown != NULL) TRY(keep_unknown(d, msg, unknown, start, &unknown_capacity));
         unknown = NULL;
         err e;
-        if ((p = read_field(d, msg, f, tag, p, end, depth, &e)) == NULL) return e;
+        if (pb_is_repeated(f)) {
+            p = read_repeated(d, msg, f, tag, p, end, depth, &e);
+        } else {
+            if (f->label != PB_SINGULAR) set_present(msg, f);
+            p = read_one(d, f, tag & 7, msg + f->offset, p, end, depth, &e);
+        }
+        if (p == NULL) return e;
     }
     if (unknown != NULL) TRY(keep_unknown(d, msg, unknown, end, &unknown_capacity));
     return type->is_map_entry ? complete_entry(d, type, msg) : ERR_NONE;
