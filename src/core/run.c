@@ -6,15 +6,30 @@
 
 /* ---- tasks -------------------------------------------------------------------------------------------------------- */
 
-/* One block for the task, its bytes and, as a rule, all that is decoded of them. */
-struct run_task *run_task_begin(struct str response, instant now)
+enum { TASK_ROOM_MIN = 256, TASK_ROOM_PER_BYTE = 4, TASK_ROOM_MAX = 64 * 1024, TASK_UNIT = 4096, POOL_MAX = 16, POOL_CAPACITY_MAX = 16 * 1024, ALIGN = 16 };
+
+static struct run_task *block_take(struct run_task_pool *pool, size_t size)
 {
-    enum { ROOM_MIN = 256, ROOM_PER_BYTE = 4, ROOM_MAX = 64 * 1024, ALIGN = 16 };
-    size_t room = size_min(ROOM_MIN + ROOM_PER_BYTE * size_min(response.size, ROOM_MAX), ROOM_MAX);
+    struct run_task *task = pool != NULL ? pool->first : NULL;
+    if (task != NULL && task->capacity >= size) {
+        pool->first = task->next;
+        pool->count--;
+        return task;
+    }
+    if (pool != NULL) size = (size + TASK_UNIT - 1) / TASK_UNIT * TASK_UNIT; /* so that it is of use for others */
+    task = xmalloc(sizeof *task + ALIGN + size);
+    task->capacity = size;
+    return task;
+}
+
+/* One block for the task, its bytes and, as a rule, all that is decoded of them. */
+struct run_task *run_task_begin(struct run_task_pool *pool, struct str response, instant now)
+{
+    size_t room = size_min(TASK_ROOM_MIN + TASK_ROOM_PER_BYTE * size_min(response.size, TASK_ROOM_MAX), TASK_ROOM_MAX);
     size_t head = (sizeof(struct run_task) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    struct run_task *task = xmalloc(head + room + response.size);
+    struct run_task *task = block_take(pool, room + response.size);
     char *bytes = (char *)task + head + room;
-    *task = (struct run_task){.received_at = now};
+    *task = (struct run_task){.received_at = now, .pool = pool, .capacity = task->capacity};
     arena_init_on(&task->arena, (char *)task + head, room);
     if (response.size != 0) memcpy(bytes, response.data, response.size);
     task->bytes = str_make(bytes, response.size);
@@ -28,9 +43,9 @@ err run_task_set(struct run_task *task, const pb_ws_PollWorkflowTaskQueueRespons
     return is_whole ? ERR_NONE : ERR_INVALID;
 }
 
-err run_task_create(struct str response, instant now, struct run_task **out)
+err run_task_create(struct run_task_pool *pool, struct str response, instant now, struct run_task **out)
 {
-    struct run_task *task = run_task_begin(response, now);
+    struct run_task *task = run_task_begin(pool, response, now);
     pb_ws_PollWorkflowTaskQueueResponse *poll;
     err e = PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
     if (e == ERR_NONE) e = run_task_set(task, poll);
@@ -43,15 +58,31 @@ err run_task_create_nested(const pb_ws_PollWorkflowTaskQueueResponse *poll, inst
 {
     struct buf bytes = {0};
     PB_ENCODE(pb_ws_PollWorkflowTaskQueueResponse, poll, &bytes);
-    err e = run_task_create(buf_view(&bytes), now, out);
+    err e = run_task_create(NULL, buf_view(&bytes), now, out);
     buf_fini(&bytes);
     return e;
 }
 
 void run_task_destroy(struct run_task *task)
 {
+    struct run_task_pool *pool = task->pool;
     arena_fini(&task->arena);
-    free(task);
+    if (pool == NULL || pool->count == POOL_MAX || task->capacity > POOL_CAPACITY_MAX) {
+        free(task);
+        return;
+    }
+    task->next = pool->first;
+    pool->first = task;
+    pool->count++;
+}
+
+void run_task_pool_fini(struct run_task_pool *pool)
+{
+    for (struct run_task *task; (task = pool->first) != NULL;) {
+        pool->first = task->next;
+        free(task);
+    }
+    pool->count = 0;
 }
 
 /* ---- a run -------------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,11 @@
 
 struct run;
 
+/* Blocks of workflow tasks that are over, for the next ones: a few, of usual size. Zero-initialised is empty. */
+struct run_task;
+struct run_task_pool { struct run_task *first; size_t count; };
+void run_task_pool_fini(struct run_task_pool *pool);
+
 /* A workflow task as it came from the server. Created by run_task_create or run_task_begin, owned by the run once added. */
 struct run_task {
     struct list link;
@@ -25,13 +30,17 @@ struct run_task {
     const pb_ws_PollWorkflowTaskQueueResponse *poll;
     instant received_at;
     uint64_t permit;                                 /* the slot it holds; for the owner */
+    struct run_task *next;                           /* in the pool */
+    struct run_task_pool *pool;                      /* its block goes back there; NULL: none */
+    size_t capacity;                                 /* of the block, behind the struct; bytes */
 };
 
-/* Decodes a PollWorkflowTaskQueueResponse; copies the bytes. ERR_INVALID: not one, or one without token or execution. */
-MUST_USE err run_task_create(struct str response, instant now, struct run_task **out);
+/* Decodes a PollWorkflowTaskQueueResponse; copies the bytes. pool: may be NULL, else outlives the task.
+ * ERR_INVALID: not one, or one without token or execution. */
+MUST_USE err run_task_create(struct run_task_pool *pool, struct str response, instant now, struct run_task **out);
 /* In two steps, for a response that may hold a task: a copy of its bytes, which the caller decodes (PB_ALIAS) into the task's
  * arena; and the poll response that was found there. ERR_INVALID as above. Either way the task is the caller's to destroy. */
-struct run_task *run_task_begin(struct str response, instant now);
+struct run_task *run_task_begin(struct run_task_pool *pool, struct str response, instant now);
 MUST_USE err run_task_set(struct run_task *task, const pb_ws_PollWorkflowTaskQueueResponse *poll);
 /* The same as run_task_create for a message that has not been encoded. */
 MUST_USE err run_task_create_nested(const pb_ws_PollWorkflowTaskQueueResponse *poll, instant now, struct run_task **out);

@@ -17,7 +17,6 @@ void feed_fini(struct feed *feed)
         feed->pages = page->next;
         page_free(page);
     }
-    free(feed->events);
     free(feed->token);
     *feed = (struct feed){.is_complete = true};
 }
@@ -51,6 +50,16 @@ static int64_t feed_last_id(const struct run *run)
     return run->feed.count > run->feed.at ? run->feed.events[run->feed.count - 1]->event_id : run->last_event_id;
 }
 
+/* Makes room for `more` events and as many again as there are. */
+static void feed_grow(struct run *run, size_t more)
+{
+    struct feed *feed = &run->feed;
+    feed->capacity = feed->capacity * 2 + more;
+    const event_t **bigger = arena_alloc(&run->task->arena, feed->capacity * sizeof *bigger);
+    if (feed->count != 0) memcpy(bigger, feed->events, feed->count * sizeof *bigger);
+    feed->events = bigger;
+}
+
 /* Appends events that follow what is there; skips those that were there before. */
 static err feed_append(struct run *run, const event_t *const *events, size_t count)
 {
@@ -64,10 +73,7 @@ static err feed_append(struct run *run, const event_t *const *events, size_t cou
         if (events[i]->event_id != last + 1)
             return run_fail(run, WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED, "history has a gap: event %" PRId64 " follows event %" PRId64,
                             events[i]->event_id, last);
-        if (feed->count == feed->capacity) {
-            feed->capacity = feed->capacity != 0 ? feed->capacity * 2 : 32;
-            feed->events = xrealloc(feed->events, feed->capacity * sizeof *feed->events);
-        }
+        if (feed->count == feed->capacity) feed_grow(run, count - i);
         feed->events[feed->count++] = events[i];
         last++;
     }

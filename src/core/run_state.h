@@ -77,7 +77,7 @@ struct page {
     size_t end;       /* index behind its last event in feed->events */
 };
 struct feed {
-    const event_t **events;
+    const event_t **events;            /* in the task's arena */
     size_t count, capacity, at;        /* at: the next event to apply */
     struct page *pages, **page_last;
     const event_t **tail;              /* came with the task, to follow what is fetched from the start */

@@ -194,6 +194,7 @@ void core_worker_destroy(struct core_worker *w)
     struct call *call;
     for (size_t at = 0; (call = map_u64_next(&w->calls, &at, NULL)) != NULL;) free(call);
     map_u64_fini(&w->calls);
+    run_task_pool_fini(&w->task_pool);
     heap_fini(&w->timers);
     arena_fini(&w->arena);
     free(w);
@@ -232,7 +233,7 @@ instant core_worker_due(const struct core_worker *w)
 
 static err workflow_polled(struct core_worker *w, struct call *call, struct str response, instant now)
 {
-    struct run_task *task = run_task_begin(response, now);
+    struct run_task *task = run_task_begin(&w->task_pool, response, now);
     pb_ws_PollWorkflowTaskQueueResponse *poll;
     err e = PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
     if (e != ERR_NONE) {
@@ -264,7 +265,7 @@ uint64_t core_worker_reserve(struct core_worker *w, instant now)
 void core_worker_accept(struct core_worker *w, uint64_t permit, struct str bytes, instant now)
 {
     struct run_task *task;
-    bool has_task = !w->is_shutting_down && bytes.size != 0 && run_task_create(bytes, now, &task) == ERR_NONE;
+    bool has_task = !w->is_shutting_down && bytes.size != 0 && run_task_create(&w->task_pool, bytes, now, &task) == ERR_NONE;
     if (has_task) {
         task->permit = permit;
         slots_use(w, &w->slots[SLOT_WORKFLOW], permit, task->poll->workflow_type != NULL ? task->poll->workflow_type->name : STR_EMPTY);

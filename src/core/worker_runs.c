@@ -415,7 +415,7 @@ static void count_end(struct core_worker *w, const struct entry *entry, instant 
 /* The server took the commands: it may have sent the next workflow task and activities along. */
 static void completed(struct core_worker *w, struct entry *entry, uint64_t permit, struct str response, instant now)
 {
-    struct run_task *task = run_task_begin(response, now);
+    struct run_task *task = run_task_begin(&w->task_pool, response, now);
     pb_ws_RespondWorkflowTaskCompletedResponse empty = {0}, *r;
     if (PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_RespondWorkflowTaskCompletedResponse, &r) != ERR_NONE) r = &empty;
     run_task_done(entry->run, r->reset_history_event_id);

@@ -139,6 +139,7 @@ struct core_worker {
     struct timer fill_timer, grace_timer;
     instant activity_allowed_at;       /* max_activities_per_second */
 
+    struct run_task_pool task_pool;
     struct map runs;                   /* run id -> struct entry */
     struct list lru;
     size_t evicting_count;             /* runs that are leaving */

@@ -83,10 +83,22 @@ static void finish(struct client_session *session, struct grpc_client_call *call
     session->events->on_over(session, call, is_untouched);
 }
 
+/* The call of a stream, NULL: none. Frames and their headers come in runs for one stream. */
+static struct grpc_client_call *call_of(struct client_session *session, int32_t stream_id)
+{
+    if (stream_id == session->recent_id && stream_id != 0) return session->recent;
+    session->recent = nghttp2_session_get_stream_user_data(session->h2, stream_id);
+    session->recent_id = session->recent != NULL ? stream_id : 0;
+    return session->recent;
+}
+
 static int on_stream_close(nghttp2_session *h2, int32_t stream_id, uint32_t error, void *arg)
 {
-    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(h2, stream_id);
-    if (call != NULL) finish(arg, call, error);
+    (void)h2;
+    struct client_session *session = arg;
+    struct grpc_client_call *call = call_of(session, stream_id);
+    session->recent_id = 0;
+    if (call != NULL) finish(session, call, error);
     return 0;
 }
 
@@ -135,9 +147,9 @@ static void keep_header(struct grpc_client_call *call, struct header_list *list,
 static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint8_t *name_data, size_t name_size,
                      const uint8_t *value_data, size_t value_size, uint8_t flags, void *arg)
 {
-    (void)flags, (void)arg;
+    (void)h2, (void)flags;
     struct str name = str_make(name_data, name_size), value = str_make(value_data, value_size);
-    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
+    struct grpc_client_call *call = call_of(arg, frame->hd.stream_id);
     if (call == NULL) return 0;
     call->header_size += name_size + value_size + 32;
     if (call->header_size > RESPONSE_HEADERS_MAX) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
@@ -219,8 +231,8 @@ static bool read_message(struct client_session *session, struct grpc_client_call
 
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t size, void *arg)
 {
-    (void)flags;
-    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(h2, stream_id);
+    (void)h2, (void)flags;
+    struct grpc_client_call *call = call_of(arg, stream_id);
     if (call == NULL || call->has_status) return 0;
     if (call->http_status != 200 || call->is_content_type_bad) return 0; /* a page of a proxy: its status says enough */
     if (!read_message(arg, call, str_make(data, size))) fail_stream(arg, call);
@@ -238,6 +250,7 @@ static void on_goaway(struct client_session *session, const nghttp2_goaway *fram
 
 static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 {
+    (void)h2;
     struct client_session *session = arg;
     if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK) && !session->is_ready) {
         session->is_ready = true;
@@ -245,7 +258,7 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
     } else if (frame->hd.type == NGHTTP2_GOAWAY) {
         on_goaway(session, &frame->goaway);
     } else if (frame->hd.type == NGHTTP2_HEADERS) {
-        struct grpc_client_call *call = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
+        struct grpc_client_call *call = call_of(session, frame->hd.stream_id);
         if (call != NULL && !call->has_headers && call->http_status >= 200) { /* 1xx are followed by the real ones */
             call->has_headers = true;
             if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) { /* the one block of a failure counts as trailers */
@@ -261,9 +274,9 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 
 static int on_frame_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 {
-    (void)arg;
+    (void)h2;
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-    struct grpc_client_call *call = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
+    struct grpc_client_call *call = call_of(arg, frame->hd.stream_id);
     if (call != NULL) call->was_sent = true;
     return 0;
 }

@@ -69,6 +69,8 @@ struct client_session {
     nghttp2_session *h2;
     struct list running;
     size_t call_count;
+    int32_t recent_id;               /* the stream looked for last; 0: none */
+    struct grpc_client_call *recent; /* its call */
     size_t message_size_max;
     struct str scheme, authority, user_agent; /* borrowed from the client, which outlives the session */
     struct buf *out;

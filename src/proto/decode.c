@@ -20,12 +20,30 @@ static void *take(struct decoder *d, size_t size)
 static err decode_message(struct decoder *d, const struct pb_message *type, char *msg, const uint8_t *p,
                           const uint8_t *end, int depth);
 
+static inline uint64_t high_bits(const char *p)
+{
+    uint64_t eight;
+    memcpy(&eight, p, 8);
+    return eight & UINT64_C(0x8080808080808080);
+}
+
+static inline bool is_ascii(const char *data, size_t size)
+{
+    uint64_t high = 0;
+    if (size >= 8) {
+        for (size_t i = 0; i + 8 < size; i += 8) high |= high_bits(data + i);
+        return (high | high_bits(data + size - 8)) == 0;
+    }
+    for (size_t i = 0; i < size; i++) high |= (uint8_t)data[i];
+    return high < 0x80;
+}
+
 bool wire_is_utf8(const char *data, size_t size)
 {
+    if (is_ascii(data, size)) return true;
     const uint8_t *p = (const uint8_t *)data, *end = p + size;
     while (p < end) {
-        uint64_t eight;
-        while (end - p >= 8 && (memcpy(&eight, p, 8), (eight & UINT64_C(0x8080808080808080)) == 0)) p += 8;
+        while (end - p >= 8 && high_bits((const char *)p) == 0) p += 8;
         while (p < end && *p < 0x80) p++;
         if (p == end) break;
         int more = *p >= 0xc2 && *p <= 0xdf ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p <= 0xf4 ? 3 : 0;
@@ -219,7 +237,7 @@ static void set_present(char *msg, const struct pb_field *f)
         *(bool *)(msg + f->aux) = true;
     } else {
         int32_t *which = (int32_t *)(void *)(msg + f->aux);
-        if (*which != (int32_t)f->number) memset(msg + f->offset, 0, size_of_kind[f->kind]);
+        if (*which != 0 && *which != (int32_t)f->number) memset(msg + f->offset, 0, size_of_kind[f->kind]); /* of another one */
         *which = (int32_t)f->number;
     }
 }
