@@ -4,6 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* ---- what is read ------------------------------------------------------------------------------------------------- */
+
+err run_decode(const struct pb_message *type, struct str bytes, struct arena *arena, void **out)
+{
+#define FIELD(number) (UINT64_C(1) << (number))
+    static const struct pb_unread unread[] = {
+        {&pb_history_HistoryEvent_type, FIELD(4) | FIELD(5)}, /* version, task_id */
+        {&pb_history_WorkflowTaskScheduledEventAttributes_type, UINT64_MAX},
+        /* scheduled_event_id, identity, request_id, worker_version, build_id_redirect_counter */
+        {&pb_history_WorkflowTaskStartedEventAttributes_type, FIELD(1) | FIELD(2) | FIELD(3) | FIELD(6) | FIELD(7)},
+        /* backlog_count_hint, workflow_execution_task_queue, poller_group_infos, poller_groups_info */
+        {&pb_ws_PollWorkflowTaskQueueResponse_type, FIELD(7) | FIELD(11) | FIELD(18) | FIELD(19)},
+    };
+#undef FIELD
+    return pb_decode_partly(type, bytes, arena, unread, countof(unread), out);
+}
+
 /* ---- tasks -------------------------------------------------------------------------------------------------------- */
 
 enum { TASK_ROOM_MIN = 256, TASK_ROOM_PER_BYTE = 4, TASK_ROOM_MAX = 64 * 1024, TASK_UNIT = 4096, POOL_MAX = 16, POOL_CAPACITY_MAX = 16 * 1024, ALIGN = 16 };
@@ -47,7 +64,7 @@ err run_task_create(struct run_task_pool *pool, struct str response, instant now
 {
     struct run_task *task = run_task_begin(pool, response, now);
     pb_ws_PollWorkflowTaskQueueResponse *poll;
-    err e = PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
+    err e = RUN_DECODE(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
     if (e == ERR_NONE) e = run_task_set(task, poll);
     if (e == ERR_NONE) *out = task;
     else run_task_destroy(task);

@@ -22,6 +22,10 @@ struct run_task;
 struct run_task_pool { struct run_task *first; size_t count; };
 void run_task_pool_fini(struct run_task_pool *pool);
 
+/* Decodes what holds workflow tasks or history, without what no run reads of it. Strings point into the bytes. */
+MUST_USE err run_decode(const struct pb_message *type, struct str bytes, struct arena *arena, void **out);
+#define RUN_DECODE(arena, bytes, name, out) run_decode(&name##_type, (bytes), (arena), (void **)(1 ? (out) : (name **)NULL))
+
 /* A workflow task as it came from the server. Created by run_task_create or run_task_begin, owned by the run once added. */
 struct run_task {
     struct list link;

@@ -133,7 +133,7 @@ err run_add_page(struct run *run, struct str response)
     arena_init(&page->arena, 4096, 0);
     page->bytes = str_dup_c(response);
     pb_ws_GetWorkflowExecutionHistoryResponse *r;
-    if (PB_DECODE_ALIAS(&page->arena, str_make(page->bytes, response.size), pb_ws_GetWorkflowExecutionHistoryResponse, &r) != ERR_NONE) {
+    if (RUN_DECODE(&page->arena, str_make(page->bytes, response.size), pb_ws_GetWorkflowExecutionHistoryResponse, &r) != ERR_NONE) {
         page_free(page);
         return run_fail(run, WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED, "a page of history can not be decoded");
     }

@@ -235,7 +235,7 @@ static err workflow_polled(struct core_worker *w, struct call *call, struct str 
 {
     struct run_task *task = run_task_begin(&w->task_pool, response, now);
     pb_ws_PollWorkflowTaskQueueResponse *poll;
-    err e = PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
+    err e = RUN_DECODE(&task->arena, task->bytes, pb_ws_PollWorkflowTaskQueueResponse, &poll);
     if (e != ERR_NONE) {
         run_task_destroy(task);
         return e;

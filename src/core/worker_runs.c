@@ -417,7 +417,7 @@ static void completed(struct core_worker *w, struct entry *entry, uint64_t permi
 {
     struct run_task *task = run_task_begin(&w->task_pool, response, now);
     pb_ws_RespondWorkflowTaskCompletedResponse empty = {0}, *r;
-    if (PB_DECODE_ALIAS(&task->arena, task->bytes, pb_ws_RespondWorkflowTaskCompletedResponse, &r) != ERR_NONE) r = &empty;
+    if (RUN_DECODE(&task->arena, task->bytes, pb_ws_RespondWorkflowTaskCompletedResponse, &r) != ERR_NONE) r = &empty;
     run_task_done(entry->run, r->reset_history_event_id);
     int used = 0;
     for (size_t i = 0; i < r->activity_tasks_count && used < entry->eager_count; i++)

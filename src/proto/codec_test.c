@@ -137,6 +137,38 @@ TEST(unknown_fields_survive)
     arena_fini(&arena);
 }
 
+/* The fields named, and no others: what is left out may be anything of its wire type, what is read may not. */
+TEST(fields_that_nobody_reads_are_left_out)
+{
+    static const struct pb_unread unread[] = {{&pb_common_Payload_type, 1u << 2}, {&pb_common_WorkflowType_type, UINT64_MAX}, {&pb_common_Payloads_type, 0}};
+    struct arena arena;
+    struct buf bytes = {0};
+    arena_init(&arena, 0, 0);
+    pb_common_WorkflowType type = {.name = STR("\xff is no text")};
+    pb_taskqueue_TaskQueue queue = {.name = STR("q"), .kind = 1};
+    pb_common_Payload payload = {.data = STR("left out")}, *payloads[] = {&payload};
+    pb_common_Payloads input = {.payloads = payloads, .payloads_count = 1};
+    pb_ws_StartWorkflowExecutionRequest request = {.namespace = STR("n"), .workflow_type = &type, .task_queue = &queue, .input = &input}, *back;
+    PB_ENCODE(pb_ws_StartWorkflowExecutionRequest, &request, &bytes);
+    buf_append(&bytes, "\xfa\x7f\x01u", 4); /* an unknown field */
+    check(PB_DECODE_ALIAS(&arena, buf_view(&bytes), pb_ws_StartWorkflowExecutionRequest, &back) == ERR_INVALID);
+    check(pb_decode_partly(&pb_ws_StartWorkflowExecutionRequest_type, buf_view(&bytes), &arena, unread, countof(unread), (void **)&back) == ERR_NONE);
+    check_str(back->namespace, "n");
+    check(back->workflow_type != NULL && back->workflow_type->name.size == 0);
+    check_str(back->task_queue->name, "q");
+    check(back->input->payloads_count == 1 && back->input->payloads[0]->data.size == 0);
+    check_int(back->unknown_.size, 4);
+    for (size_t cut = 1; cut < bytes.size; cut++) { /* cut off inside of it or not: no read beyond */
+        char *exact = memcpy(xmalloc(cut), bytes.data, cut);
+        (void)!pb_decode_partly(&pb_ws_StartWorkflowExecutionRequest_type, str_make(exact, cut), &arena, unread, countof(unread), (void **)&back);
+        free(exact);
+    }
+    static const struct pb_unread names[] = {{&pb_ws_StartWorkflowExecutionRequest_type, 1u << 3 | UINT64_C(1) << 1}};
+    check(pb_decode_partly(&pb_ws_StartWorkflowExecutionRequest_type, STR("\x0a\x05n"), &arena, names, 1, (void **)&back) == ERR_INVALID);
+    buf_fini(&bytes);
+    arena_fini(&arena);
+}
+
 TEST(stored_events_are_spliced_in_without_decoding)
 {
     arena_init(&arena, 0, 0);

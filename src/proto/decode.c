@@ -3,7 +3,11 @@
 /* Strings point into `input` or, without PB_ALIAS, into the one copy of it made at the start; so decoding allocates
  * structs and arrays only. A run of elements of a repeated field is counted before it is read, so that its array is
  * allocated once. */
-struct decoder { struct arena *arena; };
+struct decoder {
+    struct arena *arena;
+    const struct pb_unread *unread;
+    size_t unread_count;
+};
 
 static void *take(struct decoder *d, size_t size)
 {
@@ -19,6 +23,28 @@ static void *take(struct decoder *d, size_t size)
 
 static err decode_message(struct decoder *d, const struct pb_message *type, char *msg, const uint8_t *p,
                           const uint8_t *end, int depth);
+
+const uint8_t *wire_read_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *out)
+{
+    uint64_t value = 0, eight;
+    if (end - p >= 8 && (memcpy(&eight, p, 8), (~eight & UINT64_C(0x8080808080808080)) != 0)) { /* all at once: seven bits of each byte move together */
+        uint64_t last = ~eight & UINT64_C(0x8080808080808080);
+        eight &= (last ^ (last - 1)) & UINT64_C(0x7f7f7f7f7f7f7f7f);
+        eight = (eight & UINT64_C(0x007f007f007f007f)) | (eight & UINT64_C(0x7f007f007f007f00)) >> 1;
+        eight = (eight & UINT64_C(0x00003fff00003fff)) | (eight & UINT64_C(0x3fff00003fff0000)) >> 2;
+        *out = (eight & UINT64_C(0x000000000fffffff)) | (eight & UINT64_C(0x0fffffff00000000)) >> 4;
+        return p + __builtin_ctzll(last) / 8 + 1;
+    }
+    for (unsigned shift = 0; shift < 70 && p < end; shift += 7) {
+        uint8_t byte = *p++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *out = value;
+            return p;
+        }
+    }
+    return NULL;
+}
 
 static inline uint64_t high_bits(const char *p)
 {
@@ -274,18 +300,32 @@ static err complete_entry(struct decoder *d, const struct pb_message *type, char
     return ERR_NONE;
 }
 
+static uint64_t unread_fields(const struct decoder *d, const struct pb_message *type)
+{
+    for (size_t i = 0; i < d->unread_count; i++)
+        if (d->unread[i].type == type) return d->unread[i].fields;
+    return 0;
+}
+
 static err decode_message(struct decoder *d, const struct pb_message *type, char *msg, const uint8_t *p,
                           const uint8_t *end, int depth)
 {
     if (depth > PB_DEPTH_MAX) return ERR_INVALID;
     const uint8_t *unknown = NULL; /* start of a run of unknown fields */
     const struct pb_field *fields = pb_fields + type->field_first;
+    const uint64_t unread = unread_fields(d, type);
     size_t unknown_capacity = 0;
     while (p < end) {
         const uint8_t *start = p;
         uint64_t tag;
         if ((p = wire_read_varint(p, end, &tag)) == NULL || tag > UINT32_MAX || tag >> 3 == 0) return ERR_INVALID;
         const struct pb_field *f = (tag >> 3) - 1 < type->dense_count ? &fields[(tag >> 3) - 1] : pb_field_find(type, (uint32_t)tag >> 3);
+        if (tag >> 3 < 64 && (unread >> (tag >> 3) & 1) != 0 && f != NULL) {
+            if (unknown != NULL) TRY(keep_unknown(d, msg, unknown, start, &unknown_capacity));
+            unknown = NULL;
+            if ((p = skip_value(p, end, tag, 0)) == NULL) return ERR_INVALID;
+            continue;
+        }
         bool is_known = f != NULL && ((tag & 7) == wire_type_of[f->kind] ||
                                       ((tag & 7) == WIRE_BYTES && pb_is_repeated(f) && wire_type_of[f->kind] != WIRE_BYTES));
         if (!is_known) {
@@ -308,22 +348,33 @@ static err decode_message(struct decoder *d, const struct pb_message *type, char
     return type->is_map_entry ? complete_entry(d, type, msg) : ERR_NONE;
 }
 
+static err decode(struct decoder *d, const struct pb_message *type, struct str input, void **out)
+{
+    char *msg = take(d, type->size);
+    if (msg == NULL) return ERR_OVER_BUDGET;
+    memset(msg, 0, type->size);
+    const uint8_t *bytes = input.size != 0 ? (const uint8_t *)input.data : (const uint8_t *)"";
+    TRY(decode_message(d, type, msg, bytes, bytes + input.size, 0));
+    *out = msg;
+    return ERR_NONE;
+}
+
 err pb_decode(const struct pb_message *type, struct str input, struct arena *arena, unsigned flags, void **out)
 {
-    struct decoder d = {arena};
+    struct decoder d = {arena, NULL, 0};
     if ((flags & PB_ALIAS) == 0 && input.size != 0) {
         char *copy = take(&d, input.size);
         if (copy == NULL) return ERR_OVER_BUDGET;
         memcpy(copy, input.data, input.size);
         input.data = copy;
     }
-    char *msg = take(&d, type->size);
-    if (msg == NULL) return ERR_OVER_BUDGET;
-    memset(msg, 0, type->size);
-    const uint8_t *bytes = input.size != 0 ? (const uint8_t *)input.data : (const uint8_t *)"";
-    TRY(decode_message(&d, type, msg, bytes, bytes + input.size, 0));
-    *out = msg;
-    return ERR_NONE;
+    return decode(&d, type, input, out);
+}
+
+err pb_decode_partly(const struct pb_message *type, struct str input, struct arena *arena, const struct pb_unread *unread, size_t unread_count, void **out)
+{
+    struct decoder d = {arena, unread, unread_count};
+    return decode(&d, type, input, out);
 }
 
 bool pb_raw_field(struct str raw, uint32_t number, struct str *out)

@@ -152,6 +152,12 @@ MUST_USE err pb_decode(const struct pb_message *type, struct str input, struct a
 #define PB_DECODE(arena, input, name, out) PB_DECODE_FLAGS(arena, input, name, PB_COPY, out)
 #define PB_DECODE_ALIAS(arena, input, name, out) PB_DECODE_FLAGS(arena, input, name, PB_ALIAS, out)
 
+/* The same (PB_ALIAS) without the fields that nobody reads: bit n of `fields` leaves the field with number n of such a message out,
+ * wherever it occurs. It stays absent; its value is stepped over and not checked. */
+struct pb_unread { const struct pb_message *type; uint64_t fields; };
+MUST_USE err pb_decode_partly(const struct pb_message *type, struct str input, struct arena *arena, const struct pb_unread *unread,
+                              size_t unread_count, void **out);
+
 /* Appends the encoded message: fields in the order of their numbers, then the unknown ones. The same message always
  * gives the same bytes. Text is not checked. */
 void pb_encode(const struct pb_message *type, const void *msg, struct buf *out);

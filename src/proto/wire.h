@@ -23,28 +23,7 @@ static const uint8_t size_of_kind[] = {
     [PB_MESSAGE] = sizeof(void *),
 };
 
-/* The same as below, of more than one byte. */
-static inline __attribute__((noinline)) const uint8_t *wire_read_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *out)
-{
-    uint64_t value = 0, eight;
-    if (end - p >= 8 && (memcpy(&eight, p, 8), (~eight & UINT64_C(0x8080808080808080)) != 0)) { /* all at once: seven bits of each byte move together */
-        uint64_t last = ~eight & UINT64_C(0x8080808080808080);
-        eight &= (last ^ (last - 1)) & UINT64_C(0x7f7f7f7f7f7f7f7f);
-        eight = (eight & UINT64_C(0x007f007f007f007f)) | (eight & UINT64_C(0x7f007f007f007f00)) >> 1;
-        eight = (eight & UINT64_C(0x00003fff00003fff)) | (eight & UINT64_C(0x3fff00003fff0000)) >> 2;
-        *out = (eight & UINT64_C(0x000000000fffffff)) | (eight & UINT64_C(0x0fffffff00000000)) >> 4;
-        return p + __builtin_ctzll(last) / 8 + 1;
-    }
-    for (unsigned shift = 0; shift < 70 && p < end; shift += 7) {
-        uint8_t byte = *p++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = value;
-            return p;
-        }
-    }
-    return NULL;
-}
+const uint8_t *wire_read_long_varint(const uint8_t *p, const uint8_t *end, uint64_t *out); /* as below, of more than one byte */
 
 /* A varint at p; the byte behind it, or NULL when it is cut off or longer than ten bytes. Bits past the 64th are dropped,
  * as the official runtimes do. */
