@@ -66,7 +66,7 @@ TEST(metadata_travels_both_ways)
     fixture_destroy(f);
 }
 
-/* Blocks come from two encoders: ours, and nghttp2's where they are longer than a frame. */
+/* What is indexed, what is not, and what takes more than a frame, in one table of headers. */
 TEST(metadata_arrives_whatever_was_sent_before)
 {
     struct fixture *f = fixture_create();
