@@ -34,12 +34,15 @@ struct worker {
     struct list calls;             /* few; by core's id they are looked for when one is cancelled only */
     struct list activations;       /* struct core_effect */
     size_t activation_count, out_count, taker_count; /* waiting; being worked on; threads that wait */
+    size_t due_wakes;              /* of takers, at the end of the loop's turn */
+    bool is_wake_due;              /* wake_defer is set */
     size_t returning_count;        /* threads that have just answered one and will come for the next; at most as many */
     bool is_done, is_dropped, is_started;
     bool is_ending;                /* the last reference is gone; end_mail is on its way, and timers may go off until it is opened */
     instant programmed;            /* when the tick timer goes off; INSTANT_NEVER: it is off */
     bool is_retiming, is_watched;  /* mail is on its way; the waiting timer runs */
     struct mail retime_mail, end_mail;
+    struct loop_defer wake_defer;
     struct timer tick_timer, waiting_timer, sample_timer, stuck_timer; /* on the runtime's thread */
     struct load load;
     struct arena arena;            /* names, as long as the worker */
@@ -62,6 +65,7 @@ struct telling {
     struct list effects;  /* struct core_effect */
     bool is_waiting;      /* call activation_waiting */
     size_t wake_count;    /* threads that wait for an activation and now get one */
+    bool is_end_of_turn;  /* they are woken now */
 };
 
 static void on_called(void *arg, const struct grpc_response *response);
@@ -315,6 +319,32 @@ static void wake_takers(struct worker *w, struct telling *telling)
     for (; telling->wake_count != 0; telling->wake_count--) pthread_cond_signal(&w->changed);
 }
 
+/* The loop's thread has more to read: whoever is woken now would take its place on the CPU, or its lock. With the lock held. */
+static void wake_later(struct worker *w, struct telling *telling)
+{
+    if (!w->is_wake_due) {
+        w->is_wake_due = true;
+        w->references++;
+        loop_defer(runtime_loop(w->runtime), &w->wake_defer);
+    }
+    w->due_wakes += telling->wake_count;
+    if (w->due_wakes > w->taker_count) w->due_wakes = w->taker_count;
+    telling->wake_count = 0;
+}
+
+static void on_end_of_turn(struct loop_defer *defer)
+{
+    struct worker *w = container_of(defer, struct worker, wake_defer);
+    struct telling telling = {.is_end_of_turn = true};
+    list_init(&telling.effects);
+    enter(w);
+    telling.wake_count = w->due_wakes;
+    w->due_wakes = 0;
+    w->is_wake_due = false;
+    w->references--;
+    leave(w, &telling);
+}
+
 /* Gives the lock back, then tells what there is to tell. The worker may be gone afterwards. Threads are woken when they can
  * have the lock, or they would wait once more, for it: nothing frees the worker meanwhile, for that happens on the runtime's
  * thread, and any other caller has a reference of its own. */
@@ -322,6 +352,7 @@ static void leave(struct worker *w, struct telling *telling)
 {
     retime(w);
     watch_sdk(w);
+    if (telling->wake_count != 0 && !telling->is_end_of_turn && runtime_is_own_thread(w->runtime)) wake_later(w, telling);
     struct worker_hooks hooks = w->hooks;
     void *arg = w->hooks_arg;
     if (hooks.activation_waiting == NULL) telling->is_waiting = false;
@@ -446,6 +477,7 @@ err worker_create(struct worker **out, struct connection *connection, struct run
     w->programmed = INSTANT_NEVER;
     w->retime_mail.open = on_retime;
     w->end_mail.open = on_end;
+    w->wake_defer.run = on_end_of_turn;
     w->tick_timer.fire = on_tick;
     w->waiting_timer.fire = on_waiting;
     w->sample_timer.fire = on_sample;
