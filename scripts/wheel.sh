@@ -11,7 +11,7 @@ compile() {
   local dir=build/wheel-lib
   if [ ! -f $dir/build.ninja ]; then
     # Shared libraries: they are smaller packed once than linked twice. They lie beside the extension (_libs).
-    meson setup $dir --buildtype=release -Dstrip=true -Dwerror=false "-Dc_link_args=-Wl,-rpath,\$ORIGIN/_libs:\$ORIGIN/../_libs" >build/log/wheel-meson.log 2>&1 ||
+    meson setup $dir --buildtype=release -Db_lto=true -Dstrip=true -Dwerror=false "-Dc_link_args=-Wl,-rpath,\$ORIGIN/_libs:\$ORIGIN/../_libs" >build/log/wheel-meson.log 2>&1 ||
       { tail -30 build/log/wheel-meson.log >&2; exit 1; }
   fi
   ninja -C $dir python/_core.abi3.so src/server/perdure >build/log/wheel-ninja.log 2>&1 || { grep -v '^\[' build/log/wheel-ninja.log | head -40 >&2; exit 1; }
