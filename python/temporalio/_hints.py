@@ -7,6 +7,7 @@ the same in every copy go to the process's cache, others to that of the run.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 import types
@@ -39,16 +40,16 @@ def class_hints(cls: Any) -> dict[str, Any]:
         return typing.get_type_hints(cls)
     hints: dict[str, Any] = {}
     for base in reversed(bases):
-        annotations = base.__dict__.get("__annotations__")
-        if not isinstance(annotations, dict):
-            if base in class_modules and hasattr(base, "__annotations__"):
-                annotations = base.__annotations__
-            else:
-                continue
+        # Those of its own body; from 3.14 on they are evaluated when first asked for
+        annotations = inspect.get_annotations(base)
+        if not annotations:
+            continue
         reference = class_modules.get(base)
         module = reference() if reference is not None else sys.modules.get(base.__module__)
-        holder = types.SimpleNamespace(__annotations__=annotations)
-        hints.update(typing.get_type_hints(holder, getattr(module, "__dict__", {}), dict(vars(base))))
+        # Of a class: nowhere else is ClassVar an annotation
+        holder = type(base.__name__, (), {"__annotations__": annotations})
+        names = {p.__name__: p for p in getattr(base, "__type_params__", ())} | dict(vars(base))
+        hints.update(typing.get_type_hints(holder, getattr(module, "__dict__", {}), names))
     return hints
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import textwrap
 import types
@@ -25,6 +26,7 @@ from temporalio.worker.workflow_sandbox._sandbox import Sandbox
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from conftest import Driver, payload
+from live import fresh
 
 WORKFLOW = """
     from __future__ import annotations
@@ -411,6 +413,142 @@ def test_libraries_outside_resolve_annotations_in_the_copy_they_belong_to(driver
     import typing
 
     assert typing.get_type_hints(module.Model)["inner"] is module.Inner
+
+
+# Annotations that are no text: from Python 3.14 on they are evaluated when somebody asks
+SHARED_BASES = """
+    import dataclasses
+    import datetime
+    import typing
+
+    @dataclasses.dataclass
+    class Base:
+        when: datetime.datetime
+
+    class Keys(typing.TypedDict):
+        when: Base
+
+    class Pair(typing.NamedTuple):
+        when: Base
+"""
+DERIVED = """
+    import dataclasses
+    import typing
+    from temporalio import workflow
+    with workflow.unsafe.imports_passed_through():
+        import shared_of_sandbox as shared
+
+    @dataclasses.dataclass
+    class Inner:
+        n: int
+
+    @dataclasses.dataclass
+    class Derived(shared.Base):
+        inner: Inner
+        keys: shared.Keys
+        pair: shared.Pair
+
+    class DerivedKeys(shared.Keys):
+        inner: Inner
+
+    @workflow.defn
+    class Deriving:
+        @workflow.run
+        async def run(self, one: Derived, other: DerivedKeys) -> str:
+            kinds = [type(v).__name__ for v in (one, one.when, one.inner, one.keys["when"], one.pair, one.pair.when)]
+            return " ".join(kinds + [type(v).__name__ for v in (other["when"], other["inner"])])
+"""
+
+
+def test_fields_of_classes_outside_are_typed_inside(driver: type[Driver], modules: Any) -> None:
+    module = modules(shared_of_sandbox=SHARED_BASES, deriving_of_sandbox=DERIVED)
+    base = {"when": "2020-01-01T00:00:00"}
+    one = {**base, "inner": {"n": 1}, "keys": {"when": base}, "pair": [base]}
+    other = {"when": base, "inner": {"n": 1}}
+    (command,) = drive(driver, module.Deriving, json.dumps(one), json.dumps(other)).start()
+    kinds = json.loads(command["complete_workflow"]["result"]["data"])
+    assert kinds == "Derived datetime Inner Base Pair Base Base Inner"
+
+
+# What annotations as text may say that is no type of a value
+QUALIFIED = """
+    from __future__ import annotations
+    from dataclasses import dataclass
+    from typing import ClassVar, Generic, TypeVar
+    from temporalio import workflow
+
+    T = TypeVar("T")
+
+    @dataclass
+    class Inner:
+        kind: ClassVar[str] = "inner"
+        n: int = 0
+
+    @dataclass
+    class Box(Generic[T]):
+        value: T
+        inner: Inner
+
+    @workflow.defn
+    class Qualified:
+        @workflow.run
+        async def run(self, inner: Inner, box: Box[Inner]) -> list:
+            return [type(v).__name__ for v in (inner, inner.n, box, box.value, box.inner)]
+"""
+DIALECTS = {"text": QUALIFIED, "values": QUALIFIED.replace("from __future__ import annotations", "")}
+if sys.version_info >= (3, 12):
+    DIALECTS["parameters"] = QUALIFIED.replace("class Box(Generic[T])", "class Box[T]").replace('T = TypeVar("T")', "")
+
+
+@pytest.mark.parametrize("source", DIALECTS.values(), ids=DIALECTS)
+def test_qualifiers_and_parameters_mean_in_a_copy_what_they_mean_outside(driver: type[Driver], modules: Any, source: str) -> None:
+    module = modules(qualified_of_sandbox=source)
+    (command,) = drive(driver, module.Qualified, '{"n": 1}', '{"value": {"n": 2}, "inner": {"n": 3}}').start()
+    assert json.loads(command["complete_workflow"]["result"]["data"]) == ["Inner", "int", "Box", "Inner", "Inner"]
+
+
+ONE_FILE = """
+    from __future__ import annotations
+    import asyncio, sys
+    from dataclasses import dataclass
+    from typing import ClassVar, Optional
+    from temporalio import workflow
+    from temporalio.client import Client
+    from temporalio.worker import Worker
+
+    @dataclass
+    class Inner:
+        kind: ClassVar[str] = "inner"
+        n: int = 0
+
+    @dataclass
+    class Params:
+        inner: Optional[Inner] = None
+
+    @workflow.defn
+    class OneFile:
+        @workflow.run
+        async def run(self, params: Params) -> Params:
+            assert params.inner.kind == "inner" and type(params.inner) is Inner
+            return Params(Inner(params.inner.n + 1))
+
+    async def main() -> None:
+        client = await Client.connect(sys.argv[1])
+        async with Worker(client, task_queue=sys.argv[2], workflows=[OneFile]):
+            params = Params(Inner(1))
+            print(await client.execute_workflow(OneFile.run, params, id=sys.argv[2], task_queue=sys.argv[2]))
+
+    if __name__ == "__main__":
+        asyncio.run(main())
+"""
+
+
+def test_a_program_of_one_file_has_dataclasses(address: str, tmp_path: Path) -> None:
+    """Where its classes look for their module, there is none of the name that the copy of a main module has."""
+    file = tmp_path / "one_file.py"
+    file.write_text(textwrap.dedent(ONE_FILE))
+    done = subprocess.run([sys.executable, str(file), address, fresh()], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "Params(inner=Inner(n=2))\n", done.stderr
 
 
 class Counting(WorkflowInboundInterceptor):

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ._guards import GuardedModule, state
+from ._sandbox import MAIN
 
 # Those that look; ones that are not loaded, or that an installed version does not have, are passed over
 _READERS = (
     "annotationlib",
+    "dataclasses",
     "inspect",
     "nexusrpc._util",
     "pydantic._internal._generics",
@@ -39,7 +41,8 @@ class _Modules:
             found = sandbox.modules.get(name)
             if found is not None and not isinstance(found, GuardedModule):
                 return found
-        return sys.modules.get(name, default)
+        # A thread outside of sandboxes may be the first to look into a class
+        return sys.modules.get("__main__" if name == MAIN else name, default)
 
     def __getitem__(self, name: Any) -> Any:
         found = self.get(name, self)
