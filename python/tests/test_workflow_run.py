@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import sys
 import warnings
 from datetime import timedelta
 from typing import Any
@@ -593,6 +594,47 @@ def test_eviction_unwinds_coroutines_and_nothing_they_ask_for_counts(driver: typ
     assert d.activate({"remove_from_cache": {"reason": 1}}) == {"run_id": "run"}
     assert Stubborn.left == ["unwound"]
     assert d.run._tasks == {}
+
+
+@workflow.defn
+class Grouped:
+    """Waits for tasks in a way whose callbacks raise when all are unwound, as those of a TaskGroup do from Python 3.13 on."""
+
+    left: list[str] = []
+
+    async def wait(self, name: str) -> None:
+        try:
+            await workflow.wait_condition(lambda: False)
+        finally:
+            Grouped.left.append(name)
+
+    def fail(self, task: asyncio.Task[None]) -> None:
+        raise ValueError("in a callback")
+
+    def ask(self, task: asyncio.Task[None]) -> None:
+        asyncio.ensure_future(self.wait("never"))
+
+    @workflow.run
+    async def run(self) -> None:
+        for name, callback in (("one", self.fail), ("two", self.ask)):
+            asyncio.create_task(self.wait(name)).add_done_callback(callback)
+        if sys.version_info >= (3, 11):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.wait("three"))
+                group.create_task(self.wait("four"))
+        await asyncio.gather(self.wait("three"), self.wait("four"))
+
+
+def test_what_callbacks_raise_does_not_keep_an_eviction_from_unwinding_the_rest(
+    driver: type[Driver], caplog: pytest.LogCaptureFixture
+) -> None:
+    d = driver(Grouped)
+    d.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of the coroutine that never got a task
+        assert d.activate({"remove_from_cache": {"reason": 1}}) == {"run_id": "run"}
+    assert Grouped.left == ["one", "two", "three", "four"]
+    assert d.run._tasks == {} and caplog.records == []
 
 
 @workflow.defn

@@ -112,10 +112,19 @@ class WorkflowLoop(Turns, asyncio.AbstractEventLoop):  # type: ignore[misc]
         for _ in range(16):
             for task in list(self._tasks):
                 self._unwind(task)
-            self._run_until_idle(check_conditions=False)
+            self._run_what_is_left()
             if not self._tasks:
                 break
         return list(self._tasks)
+
+    def _run_what_is_left(self) -> None:
+        """Runs callbacks until there are none. What one raises concerns nobody any more."""
+        while True:
+            try:
+                return self._run_until_idle(check_conditions=False)
+            except (Exception, WorkflowBeingEvictedError):
+                # Such as asyncio.TaskGroup, from Python 3.13 on, when a task of a group that has been unwound ends
+                pass
 
     def _unwind(self, task: asyncio.Task[Any]) -> None:
         waiter = task._fut_waiter  # type: ignore[attr-defined]
