@@ -234,7 +234,7 @@ def _instance_class(guard: Any, real: type, name: str, matcher: SandboxMatcher, 
             # Some classes make instances of a subclass of theirs
             concrete = type(real()) if real is getattr(sys.modules.get("pathlib"), "Path", None) else real
             overrides = {m: _guarded_method(getattr(concrete, m), f"{name}.{m}", matcher, only_runtime) for m in methods}
-            found = type(real.__name__, (concrete,), {**overrides, "__slots__": (), "__module__": real.__module__})
+            found = type(concrete.__name__, (concrete,), {**overrides, "__slots__": (), "__module__": real.__module__})
         type.__setattr__(guard, "__temporal_instances__", found)
     return found
 

@@ -335,9 +335,9 @@ _PATH_USES = """
     rglob rmdir samefile stat symlink_to touch unlink write_bytes write_text
 """.split()
 _RANDOM_USES = """
-    betavariate choice choices expovariate gammavariate gauss getrandbits getstate lognormvariate normalvariate
-    paretovariate randbytes randint random randrange sample seed setstate shuffle triangular uniform vonmisesvariate
-    weibullvariate
+    betavariate binomialvariate choice choices expovariate gammavariate gauss getrandbits getstate lognormvariate
+    normalvariate paretovariate randbytes randint random randrange sample seed setstate shuffle triangular uniform
+    vonmisesvariate weibullvariate
 """.split()
 _TIME_USES = """
     get_clock_info localtime monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns
@@ -369,7 +369,7 @@ _RULES: dict[str, SandboxMatcher] = {
         access={"name"},
         only_runtime=True,
         # Asked for at a bad moment by the standard library itself
-        exclude={"stat"},
+        exclude={"stat", "path"} if sys.version_info >= (3, 14) else {"stat"},
         children={} if sys.version_info >= (3, 14) else {"path": SandboxMatcher.all},
     ),
     "pathlib": _matcher(children={"Path": _uses(*_PATH_USES)}),
