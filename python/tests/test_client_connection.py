@@ -173,6 +173,8 @@ async def test_a_call_ends_at_its_deadline() -> None:
             await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=timedelta(milliseconds=100), retry=retry)
         assert raised.value.status == RPCStatusCode.DEADLINE_EXCEEDED
     silent.close()
+    for _, writer in kept:
+        writer.close()
 
 
 async def test_what_a_program_configures_reaches_the_core(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
