@@ -500,15 +500,15 @@ class ActivityWorker:
                     self._fail(running, err)
                     self._fatal(err)
                 return
-        if is_on_loop:
+        if is_on_loop and self._loop.get_task_factory() is None:
             self._begin(running)
-        else:
+        else:  # a factory may have the activity begin at once, and what blocks the loop must not do so in here
             self._loop.call_soon_threadsafe(self._begin, running)
 
     def _begin(self, running: RunningActivity) -> None:
         assert self._loop is not None
         run = self._run_straight if self.is_fast and running.definition.is_async else self._run
-        task = self._loop.create_task(run(running), name=f"activity: {running.start['activity_type']}")
+        task = self._loop.create_task(run(running), name=_task_name(running))
         if not running.has_begun:  # a task factory may have it begin at once
             task.add_done_callback(running.never_begun)
         if not running.done:
@@ -621,6 +621,9 @@ class ActivityWorker:
         running.has_begun = True
         if running.task is not None:
             running.task.remove_done_callback(running.never_begun)  # which would be one more turn of the loop
+        else:  # begun before create_task returned; some versions of Python name the task only then
+            running.task = task = asyncio.current_task()
+            task.set_name(_task_name(running))  # type: ignore[union-attr]
         if running.is_cancelled and running.definition.is_async:
             # Asked to stop before it began: it learns of it where it waits first
             asyncio.current_task().cancel("Activity cancelled")  # type: ignore[union-attr]
@@ -946,6 +949,10 @@ def unknown_activity(name: str, registered: Iterable[str]) -> ApplicationError:
     return ApplicationError(
         f"Activity function {name} is not registered on this worker, {available}", type="NotFoundError"
     )
+
+
+def _task_name(running: RunningActivity) -> str:
+    return f"activity: {running.start['activity_type']}"
 
 
 def _as_exception(err: BaseException) -> Exception:
