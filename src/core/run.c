@@ -114,7 +114,8 @@ struct run *run_create(struct str run_id, struct str workflow_id, const pb_core_
     arena_init(&run->out_arena, FIRST_BLOCK, 0);
     run->options = options;
     run->id = arena_str(&run->arena, run_id);
-    run->workflow_id = arena_str(&run->arena, workflow_id);
+    run->resource_id = arena_printf(&run->arena, "workflow:%.*s", STR_ARG(workflow_id));
+    run->workflow_id = str_skip(run->resource_id, run->resource_id.size - workflow_id.size);
     run->namespace = options->namespace;
     run->task_timeout = duration_s(10);
     run->versioning_behavior = options->default_versioning_behavior;
@@ -173,6 +174,7 @@ void run_destroy(struct run *run)
 
 struct str run_id(const struct run *run) { return run->id; }
 struct str run_workflow_id(const struct run *run) { return run->workflow_id; }
+struct str run_resource_id(const struct run *run) { return run->resource_id; }
 struct str run_workflow_type(const struct run *run) { return run->workflow_type; }
 const struct run_task *run_current_task(const struct run *run) { return run->task; }
 bool run_is_fresh(const struct run *run) { return run->last_event_id == 0; }

@@ -55,6 +55,7 @@ struct run *run_create(struct str run_id, struct str workflow_id, const pb_core_
 void run_destroy(struct run *run);
 struct str run_id(const struct run *run);
 struct str run_workflow_id(const struct run *run);
+struct str run_resource_id(const struct run *run); /* what answers call the workflow: "workflow:" and its id */
 struct str run_workflow_type(const struct run *run); /* empty before the first event was read */
 
 void run_add_task(struct run *run, struct run_task *task);
@@ -131,6 +132,8 @@ void run_heartbeat(struct run *run);
  * does in any case. Everything lives in the arena or in the run until run_task_done. */
 void run_build_response(struct run *run, struct arena *arena, int *eager_slots, bool may_fetch,
                         pb_ws_RespondWorkflowTaskCompletedRequest *request);
+/* For RUN_RESPOND: the answer would say nothing but that the task is done. */
+bool run_is_quiet(const struct run *run);
 /* The answer to a query task. */
 const pb_core_RespondQuery *run_query_answer(const struct run *run);
 /* The server took the answer. reset_event_id: 0, or what the answer said: events after it never were. */

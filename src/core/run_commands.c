@@ -210,3 +210,9 @@ void run_build_response(struct run *run, struct arena *arena, int *eager_slots, 
     request->capabilities = pb_new(arena, pb_ws_RespondWorkflowTaskCompletedRequest_Capabilities);
     request->capabilities->discard_speculative_workflow_task_with_events = true;
 }
+
+bool run_is_quiet(const struct run *run)
+{
+    return list_is_empty(&run->outgoing) && run->messages_count == 0 && run->query_results_count == 0 && run->local_count == 0 &&
+           !run->is_closing;
+}

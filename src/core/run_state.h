@@ -113,7 +113,7 @@ struct asked_update {
 struct run {
     const pb_core_WorkerOptions *options;
     struct arena arena;                   /* lives as long as the run */
-    struct str id, workflow_id, workflow_type, namespace, task_queue;
+    struct str id, workflow_id, resource_id, workflow_type, namespace, task_queue;
     pb_history_WorkflowExecutionStartedEventAttributes *started; /* what continue-as-new carries on; a copy without input */
     instant first_event_time;
     duration task_timeout;

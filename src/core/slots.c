@@ -93,6 +93,11 @@ bool slots_has_spare(const struct slots *slots, uint32_t count)
     return slots->maximum - slots->used >= count;
 }
 
+bool slots_has_plenty(const struct slots *slots)
+{
+    return slots->supplier_case == pb_core_SlotSupplier_fixed_size_tag && slots_has_spare(slots, slots->busy);
+}
+
 bool slots_can_try(const struct slots *slots)
 {
     return slots->supplier_case != pb_core_SlotSupplier_custom_id_tag;

@@ -129,6 +129,11 @@ static void fire_fill(struct core_worker *w, struct timer *timer UNUSED, instant
     local_dispatch(w, now);
 }
 
+static void fire_hold(struct core_worker *w, struct timer *timer UNUSED, instant now)
+{
+    hold_release(w, now);
+}
+
 static void fire_grace(struct core_worker *w, struct timer *timer UNUSED, instant now)
 {
     activity_cancel_all(w, now);
@@ -157,10 +162,12 @@ err core_worker_create(const struct core_config *config, instant now UNUSED, str
     prng_init(&w->prng, config->seed);
     list_init(&w->effects);
     list_init(&w->lru);
+    list_init(&w->held);
     list_init(&w->local_all);
     list_init(&w->local_queue);
     w->fill_timer.fire = fire_fill;
     w->grace_timer.fire = fire_grace;
+    w->hold_timer.fire = fire_hold;
     slots_init(&w->slots[SLOT_WORKFLOW], SLOT_WORKFLOW, o->workflow_slots);
     slots_init(&w->slots[SLOT_ACTIVITY], SLOT_ACTIVITY, o->activity_slots);
     slots_init(&w->slots[SLOT_LOCAL_ACTIVITY], SLOT_LOCAL_ACTIVITY, o->local_activity_slots);
@@ -354,6 +361,7 @@ void core_worker_shutdown(struct core_worker *w, instant now)
     if (w->is_shutting_down) return;
     w->is_shutting_down = true;
     worker_timer_off(w, &w->fill_timer);
+    hold_release(w, now);
     struct call *call;
     for (size_t at = 0; (call = map_u64_next(&w->calls, &at, NULL)) != NULL;)
         if (rpcs[call->rpc].is_long_poll || call->rpc == CORE_DESCRIBE_NAMESPACE) worker_effect(w, EFFECT_CANCEL_CALL, STR_EMPTY, STR_EMPTY)->call_id = call->id;

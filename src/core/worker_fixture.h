@@ -145,7 +145,7 @@ static void complete(struct fixture *f, const pb_core_Completion *c)
 }
 
 /* The SDK answers the next activation as its history says; empty for a removal. Returns its removal reason, or 0. */
-static int sdk(struct fixture *f)
+UNUSED static int sdk(struct fixture *f)
 {
     struct core_effect *e = next(f, EFFECT_ACTIVATION, 0);
     pb_core_Activation *a = activation(f, e);

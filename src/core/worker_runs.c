@@ -87,6 +87,7 @@ void runs_evict(struct core_worker *w, struct entry *entry, int32_t reason, stru
     if (entry->is_evicting) return;
     entry->is_evicting = true;
     w->evicting_count++;
+    list_remove(&entry->held);
     worker_timer_off(w, &entry->heartbeat);
     local_drop_run(w, run_id(entry->run));
     while ((task = run_take_task(entry->run)) != NULL) list_push(&entry->after, &task->link);
@@ -162,7 +163,7 @@ static void fill_completed(struct core_worker *w, const struct entry *entry, pb_
     request->task_token = task->poll->task_token;
     request->identity = o->identity;
     request->namespace = o->namespace;
-    request->resource_id = arena_printf(arena, "workflow:%.*s", STR_ARG(run_workflow_id(entry->run)));
+    request->resource_id = run_resource_id(entry->run);
     request->worker_version_stamp = worker_stamp(w, arena);
     request->deployment_options = worker_deployment(w, arena);
     request->worker_instance_key = w->instance_key;
@@ -210,8 +211,10 @@ static void respond(struct core_worker *w, struct entry *entry, instant now)
     int eager = reserve_eager(w, entry, now);
     run_build_response(entry->run, &arena, &eager, pollers_may_fetch(w), &request);
     release_eager(w, entry, eager);
-    worker_count(w, METRIC_WORKFLOW_TASK_EXECUTION_LATENCY, ms_between(now, run_current_task(entry->run)->received_at),
+    worker_count(w, METRIC_WORKFLOW_TASK_EXECUTION_LATENCY,
+                 ms_between(instant_is_set(entry->held_at) ? entry->held_at : now, run_current_task(entry->run)->received_at),
                  run_workflow_type(entry->run));
+    entry->held_at = (instant){0};
     fill_completed(w, entry, &request, &arena);
     struct buf bytes = {0};
     PB_ENCODE(pb_ws_RespondWorkflowTaskCompletedRequest, &request, &bytes);
@@ -369,7 +372,9 @@ static bool drive_once(struct core_worker *w, struct entry *entry, instant now)
     case RUN_WAIT_LOCAL:
         if (!heap_has(&entry->heartbeat.node)) worker_timer(w, &entry->heartbeat, run_heartbeat_at(entry->run));
         break;
-    case RUN_RESPOND: respond(w, entry, now); break;
+    case RUN_RESPOND:
+        if (!hold_answer(w, entry, now)) respond(w, entry, now);
+        break;
     case RUN_ANSWER_QUERY:
         answer_query(w, entry, run_query_answer(entry->run), STR("the query was not answered"));
         break;

@@ -39,6 +39,7 @@ void slots_init(struct slots *slots, enum core_slot_kind kind, const pb_core_Slo
 /* A permit, never 0; 0: none now. For custom suppliers this asks for one, and the worker goes on when it is granted. */
 uint64_t slots_take(struct core_worker *w, struct slots *slots, bool is_sticky, instant now);
 bool slots_has_spare(const struct slots *slots, uint32_t count); /* that many could be taken, as far as numbers go */
+bool slots_has_plenty(const struct slots *slots);                 /* of its own, and no fewer free than busy */
 bool slots_can_try(const struct slots *slots);                    /* a permit can be had at once, without asking */
 void slots_use(struct core_worker *w, struct slots *slots, uint64_t permit, struct str type);
 void slots_give(struct core_worker *w, struct slots *slots, uint64_t permit);        /* after slots_use */
@@ -76,6 +77,8 @@ struct entry {
     bool is_driving, is_due_again;
     struct list after;        /* tasks for the run that is built in its place */
     struct timer heartbeat;
+    struct list held;         /* in worker->held while the answer to its task waits */
+    instant held_at;          /* since when it does, or did; not set: it has not */
     instant activated_at;
     uint64_t eager[EAGER_MAX]; /* permits for activities that may start in the answer */
     int eager_count;
@@ -88,6 +91,10 @@ void runs_evict_idle(struct core_worker *w, instant now); /* all that have nothi
 void runs_fetched(struct core_worker *w, struct str run_id, int code, struct str response, instant now);
 void runs_answered(struct core_worker *w, enum core_rpc rpc, struct str run_id, int code, struct str response, instant now);
 struct entry *runs_find(struct core_worker *w, struct str run_id);
+
+/* hold.c. The run's task is done: true when its answer waits, and the run is driven again later. */
+bool hold_answer(struct core_worker *w, struct entry *entry, instant now);
+void hold_release(struct core_worker *w, instant now); /* all that wait */
 
 /* ---- activities ----------------------------------------------------------------------------------------------------- */
 
@@ -136,12 +143,13 @@ struct core_worker {
     double memory_usage, cpu_usage;
     bool has_sample;
     int64_t payloads_size_max, memo_size_max; /* what the server takes; 0: not known, or not to be checked */
-    struct timer fill_timer, grace_timer;
+    struct timer fill_timer, grace_timer, hold_timer;
     instant activity_allowed_at;       /* max_activities_per_second */
 
     struct run_task_pool task_pool;
     struct map runs;                   /* run id -> struct entry */
     struct list lru;
+    struct list held;                  /* struct entry whose answers wait */
     size_t evicting_count;             /* runs that are leaving */
     size_t untaken_count;              /* activations that no thread of the SDK has begun with */
     struct map activities;             /* task token -> struct activity */

@@ -294,10 +294,12 @@ TEST(while_many_activations_wait_no_workflow_task_is_fetched)
     for (int i = 0; i < 2; i++) core_worker_taken(f.w, f.now); /* both are worked on */
     pile_up(&f, CORE_UNTAKEN_MAX, "b");
     complete(&f, &(pb_core_Completion){.run_id = STR("a0")});
+    advance(&f, 10); /* hold.c */
     check(asks_for_next(&f));
     pile_up(&f, 1, "c"); /* one more than may wait */
     check_int(count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), 4); /* those that were out before, and none in its place */
     complete(&f, &(pb_core_Completion){.run_id = STR("a1")});
+    advance(&f, 10);
     check(!asks_for_next(&f));
     core_worker_taken(f.w, f.now);
     check_int(count(&f, EFFECT_CALL, CORE_POLL_WORKFLOW), 1);

@@ -29,7 +29,7 @@ void client_call_set(struct grpc_client_call *call, enum grpc_code code, const c
 void header_list_add(struct header_list *list, struct arena *arena, struct str name, struct str value)
 {
     if (list->count == list->capacity) {
-        size_t capacity = list->capacity != 0 ? list->capacity * 2 : 8;
+        size_t capacity = list->capacity != 0 ? list->capacity * 2 : 4;
         struct grpc_header *headers = arena_array(arena, struct grpc_header, capacity);
         if (list->count != 0) memcpy(headers, list->headers, list->count * sizeof *headers);
         list->headers = headers;

@@ -8,7 +8,7 @@
 
 enum {
     DEFAULT_PORT = 7233, ATTEMPTS_MAX = 5, METADATA_MAX = 100,
-    FREE_CALLS_MAX = 32, CALL_ROOM = 256, FREE_BUF_SIZE_MAX = 4096, /* calls kept for the next ones; bytes for a call's strings, and of each of its buffers */
+    FREE_CALLS_MAX = 64, CALL_ROOM = 640, FREE_BUF_SIZE_MAX = 4096, /* calls kept for the next ones; bytes for a call's strings, and of each of its buffers */
     PATHS_MAX = 8,
 };
 
