@@ -79,6 +79,7 @@ struct entry {
     struct timer heartbeat;
     struct list held;         /* in worker->held while the answer to its task waits */
     instant held_at;          /* since when it does, or did; not set: it has not */
+    instant quiet_at;         /* when it last had an answer without commands; not set: never */
     instant activated_at;
     uint64_t eager[EAGER_MAX]; /* permits for activities that may start in the answer */
     int eager_count;
