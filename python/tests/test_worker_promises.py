@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Optional
+from unittest.mock import Mock
 
 import pytest
 
@@ -28,6 +29,7 @@ from temporalio.worker import (
     Worker,
     WorkerTuner,
 )
+from temporalio.worker._slots import CustomSlots
 
 from live import eventually, fresh
 
@@ -338,6 +340,78 @@ async def test_slots_bound_what_runs(address: str, kind: str, local: bool) -> No
             return custom.told["released"] == custom.told["reserved"]
 
         await eventually(all_are_back)
+
+
+class Late(CustomSlotSupplier):
+    """Hands a second slot out only when it is no longer wanted."""
+
+    def __init__(self) -> None:
+        self.told: Counter[str] = Counter()
+
+    async def reserve_slot(self, ctx: Any) -> SlotPermit:
+        until = time.monotonic() + (self.told["reserved"] and 60)
+        while time.monotonic() < until:
+            try:
+                await asyncio.sleep(until - time.monotonic())
+            except asyncio.CancelledError:
+                until = time.monotonic() + 1
+        self.told["reserved"] += 1
+        return SlotPermit()
+
+    def try_reserve_slot(self, ctx: Any) -> Optional[SlotPermit]:
+        return None
+
+    def mark_slot_used(self, ctx: Any) -> None: ...
+
+    def release_slot(self, ctx: Any) -> None:
+        self.told["released"] += 1
+
+
+async def test_a_slot_that_comes_after_the_worker_has_ended_is_released(address: str) -> None:
+    late = Late()
+    tuner = WorkerTuner.create_composite(
+        workflow_supplier=FixedSizeSlotSupplier(1),
+        activity_supplier=late,
+        local_activity_supplier=FixedSizeSlotSupplier(1),
+        nexus_supplier=FixedSizeSlotSupplier(1),
+    )
+
+    async def second_is_asked_for() -> bool:
+        return late.told["reserved"] == 1
+
+    async with Worker(await Client.connect(address), task_queue=fresh(), activities=[counted], tuner=tuner):
+        await eventually(second_is_asked_for)
+        await asyncio.sleep(0.1)
+    assert late.told == {"reserved": 1, "released": 1}
+
+    async def all_are_back() -> bool:
+        return late.told == {"reserved": 2, "released": 2}
+
+    await eventually(all_are_back)
+
+
+async def test_what_c_has_not_released_by_the_end_is_released_once() -> None:
+    late = Late()
+    slots = CustomSlots(
+        WorkerTuner.create_composite(
+            workflow_supplier=FixedSizeSlotSupplier(1),
+            activity_supplier=late,
+            local_activity_supplier=FixedSizeSlotSupplier(1),
+            nexus_supplier=FixedSizeSlotSupplier(1),
+        )
+    )
+    core: Any = Mock()
+    slots.start(core, asyncio.get_running_loop())
+    slots.callback("reserve", 2, 7, {})
+
+    async def is_granted() -> bool:
+        return core.grant_slot.call_count == 1
+
+    await eventually(is_granted)
+    slots.stop()
+    assert late.told == {"reserved": 1, "released": 1}
+    assert slots.callback("release", 2, 7, {})
+    assert late.told == {"reserved": 1, "released": 1}
 
 
 async def test_resource_based_slots_grow_beyond_the_minimum_where_there_is_room(address: str) -> None:

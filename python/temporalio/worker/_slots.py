@@ -77,11 +77,12 @@ class CustomSlots:
             (3, "local-activity", tuner._get_local_activity_task_slot_supplier()),
         )
         self._suppliers = {i: (kind, s) for i, kind, s in kinds if isinstance(s, CustomSlotSupplier)}
-        self._permits: dict[int, SlotPermit] = {}
+        self._permits: dict[int, tuple[CustomSlotSupplier, SlotPermit]] = {}
         self._infos: dict[int, Any] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._core: Optional[_core.Worker] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._is_stopped = False
 
     def start(self, core: _core.Worker, loop: asyncio.AbstractEventLoop) -> None:
         """Before polling starts. On the event loop."""
@@ -91,9 +92,15 @@ class CustomSlots:
             core.on_slots(self.callback)
 
     def stop(self) -> None:
-        """After polling has stopped. On the event loop."""
+        """After the worker has ended: C, which has no slot in use by now, may tell no more. On the event loop."""
+        self._is_stopped = True
         for task in list(self._tasks.values()):
             task.cancel()
+        for number in list(self._permits):
+            try:
+                self._release(number)
+            except Exception:
+                complain(logger, "A custom slot supplier failed")
 
     def callback(self, what: str, supplier_id: int, number: int, message: dict[str, Any]) -> bool:
         """What C asks or tells: ``reserve``, ``cancel``, ``try``, ``used`` or ``release``."""
@@ -110,19 +117,26 @@ class CustomSlots:
                 permit = supplier.try_reserve_slot(_ReserveContext(kind, message))
                 if permit is None:
                     return False
-                self._permits[number] = permit
+                self._permits[number] = supplier, permit
             elif what == "used":
                 info = _WorkflowSlot(message) if kind == "workflow" else _ActivitySlot(message)
                 self._infos[number] = info
-                context_used: Any = _MarkUsedContext(info, self._permits[number])
+                context_used: Any = _MarkUsedContext(info, self._permits[number][1])
                 supplier.mark_slot_used(context_used)
             else:
-                permit = self._permits.pop(number)
-                supplier.release_slot(SlotReleaseContext(slot_info=self._infos.pop(number, None), permit=permit))
+                self._release(number)
         except Exception:
             complain(logger, "A custom slot supplier failed")
             return False
         return True
+
+    def _release(self, number: int) -> None:
+        """Once per permit, whoever comes first."""
+        held = self._permits.pop(number, None)
+        info = self._infos.pop(number, None)
+        if held is not None:
+            supplier, permit = held
+            supplier.release_slot(SlotReleaseContext(slot_info=info, permit=permit))
 
     def _begin_reserve(self, supplier: CustomSlotSupplier, context: Any, number: int) -> None:
         assert self._loop is not None
@@ -139,9 +153,12 @@ class CustomSlots:
         assert self._core is not None
         while True:
             try:
-                self._permits[number] = await supplier.reserve_slot(context)
+                self._permits[number] = supplier, await supplier.reserve_slot(context)
                 break
             except Exception:
                 complain(logger, "A custom slot supplier failed")
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
-        self._core.grant_slot(number)
+        if self._is_stopped:
+            self._release(number)
+        else:
+            self._core.grant_slot(number)
