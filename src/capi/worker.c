@@ -352,6 +352,7 @@ static void leave(struct worker *w, struct telling *telling)
 {
     retime(w);
     watch_sdk(w);
+    if (core_worker_has_held(w->core) && runtime_is_own_thread(w->runtime)) loop_yield(runtime_loop(w->runtime));
     if (telling->wake_count != 0 && !telling->is_end_of_turn && runtime_is_own_thread(w->runtime)) wake_later(w, telling);
     struct worker_hooks hooks = w->hooks;
     void *arg = w->hooks_arg;

@@ -35,3 +35,5 @@ void hold_release(struct core_worker *w, instant now)
     worker_timer_off(w, &w->hold_timer);
     while ((link = list_pop(&w->held)) != NULL) runs_drive(w, container_of(link, struct entry, held), now);
 }
+
+bool core_worker_has_held(const struct core_worker *w) { return !list_is_empty(&w->held); }

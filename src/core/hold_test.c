@@ -58,9 +58,11 @@ TEST(an_answer_without_commands_waits_while_others_are_in_hand)
     struct fixture f;
     fixture_init(&f);
     start_with(&f, 5, 20);
-    complete(&f, quiet(&f, 0));
     complete(&f, with_timer(&f, 1)); /* this one moves its workflow on */
     check_int(answers(&f), 1);
+    check(!core_worker_has_held(f.w));
+    complete(&f, quiet(&f, 0));
+    check(core_worker_has_held(f.w));
     advance(&f, 4);
     complete(&f, quiet(&f, 2));
     check_int(answers(&f), 0);
@@ -69,6 +71,7 @@ TEST(an_answer_without_commands_waits_while_others_are_in_hand)
     check_int(answers(&f), 0);
     advance(&f, 1);
     check_int(answers(&f), 2); /* together */
+    check(!core_worker_has_held(f.w));
     check_int(f.metrics[METRIC_WORKFLOW_TASK_EXECUTION_LATENCY], 5 + 3);
     fixture_fini(&f);
 }

@@ -140,6 +140,7 @@ bool core_worker_has_heartbeats(const struct core_worker *w); /* is there an act
 void core_worker_slot_granted(struct core_worker *w, uint64_t permit, instant now); /* one that was asked for */
 /* The load of the machine, 0 … 1 each; for resource-based suppliers, about ten times a second. */
 void core_worker_sample(struct core_worker *w, double memory_usage, double cpu_usage, instant now);
+bool core_worker_has_held(const struct core_worker *w); /* answers that wait for company: there is more to do than is urgent */
 bool core_worker_wants_samples(const struct core_worker *w);
 void core_worker_tick(struct core_worker *w, instant now);
 instant core_worker_due(const struct core_worker *w); /* INSTANT_NEVER: nothing is due */

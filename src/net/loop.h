@@ -51,6 +51,10 @@ struct loop_defer {
 void loop_defer(struct loop *loop, struct loop_defer *defer);
 void loop_defer_stop(struct loop *loop, struct loop_defer *defer);
 
+/* Before it next waits, the loop lets other threads and processes that are ready have the CPU, and looks at its mail again:
+ * for when what they are about to send may as well be read in one go. Costs next to nothing on a machine with CPUs to spare. */
+void loop_yield(struct loop *loop);
+
 /* Hands mail to the loop's thread; mail->open runs there. Any thread. The order of one sender is kept. */
 void loop_send(struct loop *loop, struct mail *mail);
 
